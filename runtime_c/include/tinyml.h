@@ -1,0 +1,66 @@
+/* tinyml: what generated models and applications share.
+ *
+ * A generated model has no state but its arena: no malloc, no mutable globals.
+ * Arena and buffers are aligned to TINYML_ALIGNMENT bytes.
+ */
+#ifndef TINYML_H
+#define TINYML_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever generated code and runtime must change together. */
+#define TINYML_RUNTIME_VERSION 1
+
+#define TINYML_ALIGNMENT 16
+
+typedef enum {
+  TINYML_OK = 0,
+  TINYML_STOPPED = 1,            /* the observer asked to stop: not an error */
+  TINYML_ERROR_NULL = -1,        /* a required pointer is NULL */
+  TINYML_ERROR_ARENA_SIZE = -2,  /* the arena is smaller than the plan */
+  TINYML_ERROR_ALIGNMENT = -3    /* the arena is not aligned to TINYML_ALIGNMENT */
+} tinyml_status;
+
+/* Called after op `op` (index in execution order) has produced `bytes` bytes
+ * of its output `output` (0 for the first) at `data`; a non-zero result stops
+ * the inference, which then returns TINYML_STOPPED. */
+typedef struct {
+  int (*on_output)(void *user, uint16_t op, uint16_t output, const void *data, size_t bytes);
+  void *user;
+} tinyml_observer;
+
+/* A model instance: the memory it works in. */
+typedef struct {
+  uint8_t *arena;
+  const tinyml_observer *observer; /* NULL: none */
+} tinyml_model;
+
+/* A byte range of the arena. */
+typedef struct {
+  uint32_t offset;
+  uint32_t bytes;
+} tinyml_region;
+
+/* A model described as data, for code that serves any model (serial link, tests). */
+typedef struct {
+  const char *name;
+  const char *identity;          /* 64 hex digits: SHA-256 over model, plan and generator */
+  uint32_t arena_bytes;
+  uint16_t op_count;
+  uint16_t input_count;
+  uint16_t output_count;
+  const tinyml_region *inputs;   /* where invoke reads inputs; overwritten by invoke */
+  const tinyml_region *outputs;  /* where invoke leaves outputs */
+  tinyml_status (*invoke)(tinyml_model *model);
+} tinyml_model_info;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

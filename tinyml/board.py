@@ -1,0 +1,1 @@
+"""Boards as data: board and SoC TOML -> a frozen `Board`."""

@@ -1,0 +1,135 @@
+"""What the code generator needs to know to call a kernel.
+
+A `KernelCall` binds one node to one C kernel: the constant op struct with its
+tables, the scratch, and the loop that drives the kernel. It names no buffers:
+the emitter adds the addresses that the memory plan chose. Tests interpret the
+same description through cffi, so what is tested is what is emitted.
+
+Kernels address activations as bytes. The four loop styles:
+
+* `RowLoop`: the kernel computes one output row from input row pointers
+  (NULL for a padding row):
+  `void k(const OP *op, const tinyml_span *span, const int8_t *const *rows,
+  int8_t *out[, void *scratch])`
+* `WholeCall`: the kernel computes whole tensors:
+  `void k(const OP *op, const T *in0, ..., T *out0, ...[, void *scratch])`
+* `Accumulation`: the kernel takes in input rows one by one and then gives the result:
+  `k_begin(const OP *op, int32_t *acc)`, `k_row(op, const int8_t *row, acc)`,
+  `k_end(op, acc, int8_t *out)`; `acc` is the scratch.
+* `Alias`: nothing runs; the output is the input's bytes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConstArray:
+    """A table in flash: `static const ctype name[n]`; `data` is one-dimensional."""
+
+    ctype: str
+    data: npt.NDArray[np.generic]
+
+
+FieldValue = int | float | ConstArray | None
+"""A number, a pointer to a table, or a NULL pointer."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpStruct:
+    """A constant C struct: its type and the initialisers of its fields, in order."""
+
+    ctype: str
+    fields: tuple[tuple[str, FieldValue], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowAccess:
+    """Which rows of one input an output row needs.
+
+    Output row y needs rows `y * stride - pad_top + i * dilation`, i < count;
+    a row outside [0, height) is NULL. With `table`, row i of output row y is
+    table[y][i] instead. A constant operand has `constant` set.
+    """
+
+    count: int
+    height: int
+    row_bytes: int
+    stride: int = 1
+    pad_top: int = 0
+    dilation: int = 1
+    table: tuple[tuple[int, ...], ...] | None = None
+    batch_bytes: int = 0
+    """How far the input moves on per batch; 0 when every batch sees the same rows."""
+    constant: ConstArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The horizontal geometry of one call, in pixels."""
+
+    in_width: int
+    out_width: int
+    pad_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowLoop:
+    """`batches` x `out_height` calls, each for one output row of `out_row_bytes`.
+
+    `rows` holds the pointers of all inputs, one input after the other, in the
+    order of `inputs`, which matches the node's operands that are activations
+    or that have `RowAccess.constant`.
+    """
+
+    batches: int
+    out_height: int
+    out_row_bytes: int
+    inputs: tuple[RowAccess, ...]
+    span: Span
+    pass_row_index: bool = False
+    """The kernel takes the output row's index y as a last argument (int32_t)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeCall:
+    """One call for whole tensors; `constants` are appended to the activation inputs."""
+
+    input_ctypes: tuple[str, ...]
+    output_ctypes: tuple[str, ...]
+    constants: tuple[ConstArray, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulation:
+    """`in_height` rows of `in_row_bytes` go in, then one result of `out_bytes` comes out."""
+
+    batches: int
+    in_height: int
+    in_row_bytes: int
+    out_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """The output is a view of the first input."""
+
+
+Loop = RowLoop | WholeCall | Accumulation | Alias
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCall:
+    """One node bound to one kernel."""
+
+    kernel: str
+    """Public C name without the `tinyml_` prefix, e.g. "conv_s8"; "" for an alias."""
+    struct: OpStruct | None
+    loop: Loop
+    scratch_bytes: int = 0
+    scratch_macro: str = ""
+    """C expression that must be <= scratch_bytes (checked by _Static_assert)."""
+    in_place: tuple[int, ...] = ()
+    """Operand positions whose buffer the output may overlay exactly (same offset)."""

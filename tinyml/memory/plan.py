@@ -1,0 +1,56 @@
+"""The memory plan: where every buffer of the arena lies, and when it is live. Pure data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ALIGNMENT = 16
+"""Bytes that every buffer's offset, and the arena itself, is aligned to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A byte range of the arena, live from step `first` to step `last`, both included.
+
+    `tensors` are the tensors that share it one after the other: aliases and
+    in-place results (empty for a node's scratch).
+    """
+
+    name: str
+    bytes: int
+    first: int
+    last: int
+    tensors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Offsets for every buffer.
+
+    `lower_bound` is the largest sum of live bytes at any step: no placement can
+    be smaller. `optimal` says whether `arena_bytes` is proven to be the least.
+    `peaks` holds, per step, the live bytes while it runs.
+    """
+
+    arena_bytes: int
+    lower_bound: int
+    optimal: bool
+    buffers: tuple[Buffer, ...]
+    offsets: Mapping[str, int] = field(repr=False)
+    """Buffer name -> byte offset."""
+    peaks: tuple[int, ...]
+
+    def offset_of(self, tensor: str) -> int:
+        """Offset of the buffer that holds `tensor`."""
+        for buffer in self.buffers:
+            if tensor in buffer.tensors:
+                return self.offsets[buffer.name]
+        raise KeyError(tensor)
+
+    def scratch_offset(self, node: str) -> int:
+        """Offset of the scratch of `node`."""
+        return self.offsets[scratch_name(node)]
+
+
+def scratch_name(node: str) -> str:
+    """Name of the buffer that is the scratch of `node` (no tensor can have this name)."""
+    return f"scratch:{node}"
