@@ -1,0 +1,1 @@
+"""The intermediate representation: graphs, operators and the rules they obey."""

@@ -67,7 +67,9 @@ def _window(size: int, kernel: int, stride: int, dilation: int, pads: int) -> in
         raise ValueError("kernel, stride and dilation must be at least 1")
     span = size + pads - (dilation * (kernel - 1) + 1)
     if span < 0:
-        raise ValueError(f"window of {dilation * (kernel - 1) + 1} exceeds padded size {size + pads}")
+        raise ValueError(
+            f"window of {kernel} (dilation {dilation}) exceeds padded size {size + pads}"
+        )
     return span // stride + 1
 
 

@@ -1,0 +1,1 @@
+"""Which C kernel runs a node, and with which constants."""

@@ -1,0 +1,1 @@
+"""Graph rewrites that keep every output byte."""

@@ -1,0 +1,1 @@
+"""The NumPy reference: what every target must compute, byte for byte."""

@@ -1,0 +1,1 @@
+"""Compile, link and measure generated projects."""

@@ -1,0 +1,1 @@
+"""Neural networks on microcontrollers: plan, generate, build, run and verify."""
