@@ -1,0 +1,368 @@
+"""Serialises a graph as a .tflite file: the inverse of `tinyml.importers.tflite`, for tests.
+
+What the IR holds as attributes goes back into constant operands (paddings,
+axes, permutations, sizes), explicit pads into SAME or VALID.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
+from tinyml.ir import ops
+from tinyml.ir.graph import Array, DType, Graph, Node, Quant, Shape, Tensor
+
+_ALIGNMENT = 16
+"""What the schema's force_align asks of constant data; the object API leaves it out."""
+
+_TYPES = {
+    DType.INT8: schema.TensorType.INT8,
+    DType.UINT8: schema.TensorType.UINT8,
+    DType.INT16: schema.TensorType.INT16,
+    DType.INT32: schema.TensorType.INT32,
+    DType.INT64: schema.TensorType.INT64,
+    DType.FLOAT32: schema.TensorType.FLOAT32,
+    DType.BOOL: schema.TensorType.BOOL,
+}
+
+
+def write(graph: Graph, *, description: str = "written by tinyml's tests") -> bytes:
+    """The .tflite file of `graph`.
+
+    Tensor and node order are kept. Raises ValueError for what the format cannot
+    say: pads that are neither zero nor SAME's.
+    """
+    return _Writer(graph).file(description)
+
+
+@dataclass(frozen=True, slots=True)
+class _Const:
+    """An operand that the IR keeps as an attribute."""
+
+    data: Array
+    quant: Quant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """An operator in the file's terms."""
+
+    code: int
+    version: int
+    operands: tuple[str | _Const | None, ...]
+    options: Any = None
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+    """A buffer whose data lies on `_ALIGNMENT` bytes."""
+
+    def Pack(self, builder: Any) -> Any:  # noqa: N802
+        data = None
+        if self.data is not None:
+            builder.StartVector(1, len(self.data), _ALIGNMENT)
+            builder.head -= len(self.data)
+            builder.Bytes[builder.head : builder.head + len(self.data)] = self.data
+            data = builder.EndVector()
+        schema.BufferStart(builder)
+        if data is not None:
+            schema.BufferAddData(builder, data)
+        return schema.BufferEnd(builder)
+
+
+class _Writer:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.buffers = [_AlignedBuffer()]
+        self.tensors: list[Any] = []
+        self.codes: list[Any] = []
+        self.index = {name: self.add(tensor) for name, tensor in graph.tensors.items()}
+
+    def add(self, tensor: Tensor) -> int:
+        """Appends a tensor (and its data); its index."""
+        written = schema.TensorT()
+        written.name = tensor.name
+        written.shape = list(tensor.shape)
+        written.type = _TYPES[tensor.dtype]
+        written.hasRank = True
+        if tensor.data is not None:
+            written.buffer = len(self.buffers)
+            raw = np.ascontiguousarray(tensor.data, tensor.dtype.numpy).tobytes()
+            self.buffers.append(_AlignedBuffer(data=raw))
+        if tensor.quant is not None:
+            quant = schema.QuantizationParametersT()
+            quant.scale = np.array(tensor.quant.scales, np.float32)
+            quant.zeroPoint = np.array(tensor.quant.zero_points, np.int64)
+            quant.quantizedDimension = tensor.quant.axis
+            written.quantization = quant
+        self.tensors.append(written)
+        return len(self.tensors) - 1
+
+    def operand(self, operand: str | _Const | None) -> int:
+        if operand is None:
+            return -1
+        if isinstance(operand, str):
+            return self.index[operand]
+        dtype = DType(operand.data.dtype.name)
+        name = f"const_{len(self.tensors)}"
+        return self.add(Tensor(name, operand.data.shape, dtype, operand.quant, operand.data))
+
+    def operator(self, node: Node) -> Any:
+        written = _WRITERS[type(node.op)](self.graph, node)
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.version = written.code, written.version
+        code.deprecatedBuiltinCode = min(written.code, 127)
+        known = [(c.builtinCode, c.version) for c in self.codes]
+        if (written.code, written.version) not in known:
+            self.codes.append(code)
+            known.append((written.code, written.version))
+        operator = schema.OperatorT()
+        operator.opcodeIndex = known.index((written.code, written.version))
+        operator.inputs = [self.operand(x) for x in written.operands]
+        operator.outputs = [self.index[name] for name in node.outputs]
+        if written.options is not None:
+            options = type(written.options).__name__.removesuffix("T")
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+            operator.builtinOptions = written.options
+        return operator
+
+    def file(self, description: str) -> bytes:
+        subgraph = schema.SubGraphT()
+        subgraph.operators = [self.operator(node) for node in self.graph.nodes]
+        subgraph.tensors = self.tensors
+        subgraph.inputs = [self.index[name] for name in self.graph.inputs]
+        subgraph.outputs = [self.index[name] for name in self.graph.outputs]
+        subgraph.name = self.graph.name
+        model = schema.ModelT()
+        model.version = 3
+        model.operatorCodes = self.codes
+        model.subgraphs = [subgraph]
+        model.buffers = self.buffers
+        model.description = description
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+
+_Op = Any
+"""An op whose attributes are read by name: each writer is registered for the types that have them."""
+_WRITERS: dict[type[ops.Op], Callable[[Graph, Node], _Written]] = {}
+
+
+def _writes(
+    *kinds: type[ops.Op],
+) -> Callable[[Callable[[Graph, Node], _Written]], Callable[[Graph, Node], _Written]]:
+    def register(writer: Callable[[Graph, Node], _Written]) -> Callable[[Graph, Node], _Written]:
+        _WRITERS.update(dict.fromkeys(kinds, writer))
+        return writer
+
+    return register
+
+
+def _code(name: str) -> int:
+    return int(getattr(schema.BuiltinOperator, name))
+
+
+def _ints(*values: int) -> _Const:
+    return _Const(np.array(values, np.int32))
+
+
+def _scalar(value: int) -> _Const:
+    return _Const(np.array(value, np.int32))
+
+
+def _fused(activation: ops.Activation) -> int:
+    return int(getattr(schema.ActivationFunctionType, activation.value))
+
+
+def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """SAME's pads before and after: the odd one comes last."""
+    total = max((-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def _padding(x: Shape, kernel: Shape, stride: Shape, dilation: Shape, pads: ops.Pads) -> int:
+    if pads == ops.Pads():
+        return int(schema.Padding.VALID)
+    rows = _same(x[1], kernel[0], stride[0], dilation[0])
+    columns = _same(x[2], kernel[1], stride[1], dilation[1])
+    if pads != ops.Pads(*rows, *columns):
+        raise ValueError(f"{pads} is neither VALID nor SAME")
+    return int(schema.Padding.SAME)
+
+
+def _window(options: Any, op: _Op, x: Shape, kernel: Shape, dilation: Shape = (1, 1)) -> Any:
+    """Fills in what the options of convolutions and pools share."""
+    options.padding = _padding(x, kernel, op.stride, dilation, op.pads)
+    options.strideH, options.strideW = op.stride
+    options.fusedActivationFunction = _fused(op.activation)
+    return options
+
+
+@_writes(ops.Conv2D, ops.DepthwiseConv2D)
+def _convolution(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    x, w = (graph.tensors[name].shape for name in node.inputs[:2])
+    depthwise = isinstance(op, ops.DepthwiseConv2D)
+    options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+    if depthwise:
+        options.depthMultiplier = op.multiplier
+    options.dilationHFactor, options.dilationWFactor = op.dilation
+    _window(options, op, x, w[1:3], op.dilation)
+    return _Written(_code(op.kind), 3, node.inputs, options)
+
+
+@_writes(ops.FullyConnected)
+def _fully_connected(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = schema.FullyConnectedOptionsT()
+    options.fusedActivationFunction = _fused(op.activation)
+    options.keepNumDims = op.keep_dims
+    return _Written(_code(op.kind), 5 if op.keep_dims else 4, node.inputs, options)
+
+
+@_writes(ops.AveragePool2D, ops.MaxPool2D)
+def _pool(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = schema.Pool2DOptionsT()
+    options.filterHeight, options.filterWidth = op.filter
+    _window(options, op, graph.tensors[node.inputs[0]].shape, op.filter)
+    return _Written(_code(op.kind), 2, node.inputs, options)
+
+
+@_writes(ops.Add, ops.Sub, ops.Mul)
+def _arithmetic(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = getattr(schema, f"{op.kind.capitalize()}OptionsT")()
+    options.fusedActivationFunction = _fused(op.activation)
+    return _Written(_code(op.kind), 2, node.inputs, options)
+
+
+@_writes(ops.Minimum, ops.Maximum)
+def _extremum(graph: Graph, node: Node) -> _Written:
+    return _Written(_code(node.op.kind), 2, node.inputs, schema.MaximumMinimumOptionsT())
+
+
+@_writes(ops.Prelu, ops.Relu, ops.Relu6, ops.Logistic, ops.Tanh)
+def _without_options(graph: Graph, node: Node) -> _Written:
+    version = 1 if isinstance(node.op, ops.Prelu) else 2
+    return _Written(_code(node.op.kind), version, node.inputs)
+
+
+@_writes(ops.LeakyRelu)
+def _leaky_relu(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    return _Written(_code(op.kind), 2, node.inputs, schema.LeakyReluOptionsT(op.alpha))
+
+
+@_writes(ops.Softmax)
+def _softmax(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    return _Written(_code(op.kind), 2, node.inputs, schema.SoftmaxOptionsT(op.beta))
+
+
+@_writes(ops.HardSwish)
+def _hard_swish(graph: Graph, node: Node) -> _Written:
+    return _Written(_code(node.op.kind), 1, node.inputs, schema.HardSwishOptionsT())
+
+
+@_writes(ops.Quantize)
+def _quantize(graph: Graph, node: Node) -> _Written:
+    return _Written(_code(node.op.kind), 1, node.inputs, schema.QuantizeOptionsT())
+
+
+@_writes(ops.Dequantize)
+def _dequantize(graph: Graph, node: Node) -> _Written:
+    return _Written(_code(node.op.kind), 2, node.inputs, schema.DequantizeOptionsT())
+
+
+@_writes(ops.Mean)
+def _mean(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = schema.ReducerOptionsT(op.keep_dims)
+    return _Written(_code(op.kind), 2, (*node.inputs, _ints(*op.axes)), options)
+
+
+@_writes(ops.Pad)
+def _pad(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    paddings = _Const(np.array(op.paddings, np.int32).reshape(-1, 2))
+    if op.value is None:
+        return _Written(_code("PAD"), 2, (*node.inputs, paddings), schema.PadOptionsT())
+    (output,) = graph.results(node)
+    value = _Const(np.array(op.value, output.dtype.numpy), output.quant)
+    return _Written(_code("PADV2"), 2, (*node.inputs, paddings, value), schema.PadV2OptionsT())
+
+
+@_writes(ops.Reshape)
+def _reshape(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = schema.ReshapeOptionsT(list(op.shape))
+    return _Written(_code(op.kind), 1, (*node.inputs, _ints(*op.shape)), options)
+
+
+@_writes(ops.Transpose)
+def _transpose(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    return _Written(_code(op.kind), 2, (*node.inputs, _ints(*op.perm)), schema.TransposeOptionsT())
+
+
+@_writes(ops.Concatenation)
+def _concatenation(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    return _Written(_code(op.kind), 2, node.inputs, schema.ConcatenationOptionsT(op.axis))
+
+
+@_writes(ops.Split)
+def _split(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    operands = (_scalar(op.axis), *node.inputs)
+    return _Written(_code(op.kind), 2, operands, schema.SplitOptionsT(op.count))
+
+
+@_writes(ops.StridedSlice)
+def _strided_slice(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    begin: list[int] = []
+    end: list[int] = []
+    strides: list[int] = []
+    options = schema.StridedSliceOptionsT()
+    wanted = list(op.shape)
+    for start, size, stride in zip(op.begin, op.sizes, op.strides, strict=True):
+        while wanted and wanted[0] != size and wanted[0] == 1:
+            options.newAxisMask |= 1 << len(begin)
+            begin, end, strides = [*begin, 0], [*end, 1], [*strides, 1]
+            del wanted[0]
+        if wanted and wanted[0] == size:
+            del wanted[0]
+        elif size == 1:
+            options.shrinkAxisMask |= 1 << len(begin)
+            stride = 1
+        else:
+            raise ValueError(f"{op.shape} is no shrunk {op.sizes}")
+        last = start + size * stride
+        if last < 0:  # a negative index would count from the end
+            options.endMask |= 1 << len(begin)
+        begin, end, strides = [*begin, start], [*end, max(last, 0)], [*strides, stride]
+    for _ in wanted:
+        options.newAxisMask |= 1 << len(begin)
+        begin, end, strides = [*begin, 0], [*end, 1], [*strides, 1]
+    operands = (*node.inputs, _ints(*begin), _ints(*end), _ints(*strides))
+    return _Written(_code(op.kind), 2, operands, options)
+
+
+@_writes(ops.ResizeNearestNeighbor, ops.ResizeBilinear)
+def _resize(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = getattr(schema, f"{type(op).__name__}OptionsT")()
+    options.alignCorners, options.halfPixelCenters = op.align_corners, op.half_pixel_centers
+    return _Written(_code(op.kind), 3, (*node.inputs, _ints(*op.size)), options)
+
+
+@_writes(ops.ArgMax)
+def _arg_max(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = schema.ArgMaxOptionsT(schema.TensorType.INT32)
+    return _Written(_code(op.kind), 2, (*node.inputs, _scalar(op.axis)), options)
