@@ -1,0 +1,599 @@
+"""Random networks: a graph builder and Hypothesis strategies for multi-op graphs.
+
+`GraphBuilder` makes graphs by hand: shapes come from the ops' own rules, weights
+and quantisations from a seeded generator, so a test says only what it is about.
+`graphs()` draws whole networks of 2 to 10 nodes on top of it: chains and branches
+with residual adds, concatenations, pads, pools, float edges, tensors consumed several
+times, several outputs, constant subgraphs and dead branches. `cases()` adds inputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinyml.ir import ops
+from tinyml.ir.graph import Array, DType, Graph, Node, Quant, Shape, Tensor
+from tinyml.ir.ops import Activation, Pads
+
+
+def per_tensor(scale: float, zero_point: int = 0) -> Quant:
+    """A per-tensor quantisation whose scale is a float32 value."""
+    return Quant((float(np.float32(scale)),), (zero_point,))
+
+
+def frozen(data: Array) -> Array:
+    """A read-only copy of `data`."""
+    copy = np.array(data)
+    copy.setflags(write=False)
+    return copy
+
+
+SOFTMAX_QUANT = per_tensor(1 / 256, -128)
+TANH_QUANT = per_tensor(1 / 128, 0)
+
+
+class GraphBuilder:
+    """Collects tensors and nodes; every method returns the name of what it made."""
+
+    def __init__(self, name: str = "net", seed: int = 0) -> None:
+        self.name = name
+        self.rng = np.random.default_rng(seed)
+        self.tensors: dict[str, Tensor] = {}
+        self.nodes: list[Node] = []
+        self.inputs: list[str] = []
+
+    def quant(self) -> Quant:
+        """A random activation quantisation, often with an extreme zero point."""
+        zero_point = int(self.rng.choice([-128, 0, 127, *self.rng.integers(-128, 128, 5)]))
+        return per_tensor(float(np.exp(self.rng.uniform(np.log(0.005), np.log(0.2)))), zero_point)
+
+    def _tensor(
+        self,
+        shape: Shape,
+        dtype: DType,
+        quant: Quant | None,
+        data: Array | None = None,
+        name: str | None = None,
+    ) -> str:
+        name = f"t{len(self.tensors)}" if name is None else name
+        if name in self.tensors:
+            raise ValueError(f"tensor '{name}' exists")
+        self.tensors[name] = Tensor(name, shape, dtype, quant, data)
+        return name
+
+    def input(
+        self,
+        shape: Shape,
+        quant: Quant | None = None,
+        dtype: DType = DType.INT8,
+        name: str | None = None,
+    ) -> str:
+        """A graph input; a random quantisation when none is given (none for float32)."""
+        if quant is None and dtype is not DType.FLOAT32:
+            quant = self.quant()
+        name = self._tensor(shape, dtype, quant, name=name)
+        self.inputs.append(name)
+        return name
+
+    def const(self, data: Array, quant: Quant | None = None, name: str | None = None) -> str:
+        """A constant; its type is the array's."""
+        return self._tensor(data.shape, DType(data.dtype.name), quant, frozen(data), name)
+
+    def random_const(self, shape: Shape, quant: Quant | None = None) -> str:
+        """An int8 constant with random values."""
+        data = self.rng.integers(-128, 128, shape).astype(np.int8)
+        return self.const(data, self.quant() if quant is None else quant)
+
+    def node(
+        self,
+        op: ops.Op,
+        inputs: Sequence[str | None],
+        quant: Quant | None = None,
+        *,
+        dtype: DType = DType.INT8,
+        output: str | None = None,
+    ) -> str:
+        """An application of `op` with one output; `quant` None means the first input's."""
+        return self.split_node(op, inputs, quant, dtype=dtype, output=output)[0]
+
+    def split_node(
+        self,
+        op: ops.Op,
+        inputs: Sequence[str | None],
+        quant: Quant | None = None,
+        *,
+        dtype: DType = DType.INT8,
+        output: str | None = None,
+    ) -> tuple[str, ...]:
+        """Like `node`, for any number of outputs."""
+        shapes = op.infer(tuple(None if n is None else self.tensors[n].shape for n in inputs))
+        if quant is None and dtype is DType.INT8:
+            first = inputs[0]
+            assert first is not None
+            quant = self.tensors[first].quant
+        outputs = tuple(self._tensor(shape, dtype, quant, name=output) for shape in shapes)
+        self.nodes.append(Node(f"n{len(self.nodes)}", op, tuple(inputs), outputs))
+        return outputs
+
+    def _weighted(
+        self,
+        op: ops.Op,
+        x: str,
+        shape: Shape,
+        axis: int,
+        quant: Quant | None,
+        bias: bool,
+        per_channel: bool,
+        output: str | None,
+    ) -> str:
+        """A node with random weights and bias, its output scale fit to the accumulators."""
+        source, channels = self.tensors[x].q, shape[axis]
+        count = channels if per_channel else 1
+        scales = tuple(float(s) for s in self.rng.uniform(0.002, 0.02, count).astype(np.float32))
+        weights = self.rng.integers(-127, 128, shape).astype(np.int8)
+        w = self.const(weights, Quant(scales, (0,) * count, axis if per_channel else 0))
+        terms = prod(shape) // channels
+        b: str | None = None
+        if bias:
+            reach = 3000 * (1 + int(np.sqrt(terms)))
+            values = self.rng.integers(-reach, reach, channels).astype(np.int32)
+            bias_scales = tuple(float(np.float32(source.scale) * np.float32(s)) for s in scales)
+            b = self.const(values, Quant(bias_scales, (0,) * count))
+        if quant is None:
+            spread = max(scales) * source.scale * 60 * np.sqrt(terms)
+            zero_point = int(self.rng.integers(-128, 128))
+            quant = per_tensor(spread * float(self.rng.uniform(0.5, 2)), zero_point)
+        return self.node(op, (x, w, b), quant, output=output)
+
+    def conv(
+        self,
+        x: str,
+        channels: int,
+        kernel: tuple[int, int] = (3, 3),
+        *,
+        stride: tuple[int, int] = (1, 1),
+        pads: Pads = Pads(),  # noqa: B008 - frozen
+        dilation: tuple[int, int] = (1, 1),
+        activation: Activation = Activation.NONE,
+        quant: Quant | None = None,
+        bias: bool = True,
+        per_channel: bool = True,
+        output: str | None = None,
+    ) -> str:
+        """CONV_2D with random weights."""
+        op = ops.Conv2D(stride=stride, pads=pads, activation=activation, dilation=dilation)
+        shape = (channels, *kernel, self.tensors[x].shape[3])
+        return self._weighted(op, x, shape, 0, quant, bias, per_channel, output)
+
+    def depthwise(
+        self,
+        x: str,
+        multiplier: int = 1,
+        kernel: tuple[int, int] = (3, 3),
+        *,
+        stride: tuple[int, int] = (1, 1),
+        pads: Pads = Pads(),  # noqa: B008 - frozen
+        dilation: tuple[int, int] = (1, 1),
+        activation: Activation = Activation.NONE,
+        quant: Quant | None = None,
+        bias: bool = True,
+        per_channel: bool = True,
+        output: str | None = None,
+    ) -> str:
+        """DEPTHWISE_CONV_2D with random weights."""
+        op = ops.DepthwiseConv2D(
+            stride=stride,
+            pads=pads,
+            activation=activation,
+            dilation=dilation,
+            multiplier=multiplier,
+        )
+        shape = (1, *kernel, self.tensors[x].shape[3] * multiplier)
+        return self._weighted(op, x, shape, 3, quant, bias, per_channel, output)
+
+    def dense(
+        self,
+        x: str,
+        units: int,
+        *,
+        activation: Activation = Activation.NONE,
+        quant: Quant | None = None,
+        bias: bool = True,
+        output: str | None = None,
+    ) -> str:
+        """FULLY_CONNECTED over all but the first dimension, with random weights."""
+        shape = (units, prod(self.tensors[x].shape[1:]))
+        op = ops.FullyConnected(activation=activation)
+        return self._weighted(op, x, shape, 0, quant, bias, False, output)
+
+    def graph(self, *outputs: str) -> Graph:
+        """The finished graph."""
+        return Graph(self.name, self.tensors, tuple(self.nodes), tuple(self.inputs), outputs)
+
+
+def random_inputs(graph: Graph, seed: int) -> dict[str, Array]:
+    """Inputs for `graph`: uniform bytes with extremes, or floats that reach past the range."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, Array] = {}
+    for name in graph.inputs:
+        tensor = graph.tensors[name]
+        if tensor.dtype is DType.FLOAT32:
+            found[name] = rng.normal(0, 3, tensor.shape).astype(np.float32)
+            continue
+        info = np.iinfo(tensor.dtype.value)
+        data = rng.integers(info.min, info.max, tensor.shape, endpoint=True)
+        extremes = rng.choice([info.min, info.max, 0], tensor.shape)
+        data = np.where(rng.random(tensor.shape) < 0.1, extremes, data)
+        found[name] = data.astype(tensor.dtype.numpy)
+    return found
+
+
+_MAX_SIZE = 600
+"""Elements of the largest activation that is drawn."""
+
+
+@dataclass(slots=True)
+class _Grower:
+    """Grows a random graph: each method appends one op to `x` and returns what it made.
+
+    A method returns None where the op does not apply to `x`.
+    """
+
+    b: GraphBuilder
+    draw: st.DrawFn
+    constants: bool
+
+    def shape(self, x: str) -> Shape:
+        return self.b.tensors[x].shape
+
+    def number(self, low: int, high: int) -> int:
+        return self.draw(st.integers(low, high))
+
+    def one_in(self, n: int) -> bool:
+        return self.number(0, n - 1) == n - 1
+
+    def activation(self) -> Activation:
+        return self.draw(st.sampled_from(tuple(Activation)))
+
+    def live(self, *, like: str | None = None) -> list[str]:
+        """The int8 activations so far, of the shape of `like`."""
+        return [
+            t.name
+            for t in self.b.tensors.values()
+            if t.dtype is DType.INT8
+            and not t.is_const
+            and (like is None or t.shape == self.shape(like))
+        ]
+
+    def window(self, x: str, most: int = 3) -> tuple[tuple[int, int], tuple[int, int], Pads]:
+        """A kernel, stride and pads that fit the map of `x`."""
+        _, height, width, _ = self.shape(x)
+        kernel = (self.number(1, min(most, height)), self.number(1, min(most, width)))
+        stride = (self.number(1, 2), self.number(1, 2))
+        # A pad below the kernel's extent: every window sees a real element.
+        (top, bottom), (left, right) = (
+            (self.number(0, k - 1), self.number(0, k - 1)) for k in kernel
+        )
+        return kernel, stride, Pads(top, bottom, left, right)
+
+    def conv(self, x: str) -> str:
+        kernel, stride, pads = self.window(x)
+        return self.b.conv(
+            x,
+            self.number(1, 8),
+            kernel,
+            stride=stride,
+            pads=pads,
+            activation=self.activation(),
+            bias=not self.one_in(5),
+            per_channel=not self.one_in(4),
+        )
+
+    def depthwise(self, x: str) -> str:
+        kernel, stride, pads = self.window(x)
+        return self.b.depthwise(
+            x,
+            1 if self.shape(x)[3] > 4 else self.number(1, 2),
+            kernel,
+            stride=stride,
+            pads=pads,
+            activation=self.activation(),
+            bias=not self.one_in(5),
+        )
+
+    def pointwise(self, x: str) -> str:
+        return self.b.conv(x, self.number(1, 8), (1, 1), activation=self.activation())
+
+    def pool(self, x: str) -> str:
+        kernel, stride, pads = self.window(x)
+        kind = ops.MaxPool2D if self.one_in(2) else ops.AveragePool2D
+        op = kind(stride=stride, pads=pads, activation=self.activation(), filter=kernel)
+        return self.b.node(op, (x,))
+
+    def pad(self, x: str) -> str:
+        channels = self.shape(x)[3]
+        rows = (self.number(0, 2), self.number(0, 2))
+        columns = (self.number(0, 2), self.number(0, 2))
+        deep = (0, 1) if self.one_in(6) and channels < 8 else (0, 0)
+        value = self.draw(st.sampled_from((None, None, None, -128, 5)))
+        return self.b.node(ops.Pad(((0, 0), rows, columns, deep), value), (x,))
+
+    def pad_conv(self, x: str) -> str:
+        """PAD then a convolution: what folds."""
+        rows, columns = ((self.number(0, 1), self.number(0, 1)) for _ in range(2))
+        padded = self.b.node(ops.Pad(((0, 0), rows, columns, (0, 0))), (x,))
+        return self.depthwise(padded) if self.one_in(2) else self.conv(padded)
+
+    def residual(self, x: str) -> str:
+        """Another tensor of the same shape (or x itself) and x."""
+        others = self.live(like=x)
+        other = others[self.number(0, len(others) - 1)]
+        return self._binary(x, other)
+
+    def broadcast(self, x: str) -> str:
+        """x and a constant that broadcasts to it: one value, a vector of channels, a map."""
+        shape = self.shape(x)
+        low = self.draw(st.sampled_from(((), shape[-1:], (*(1 for _ in shape[:-1]), shape[-1]))))
+        return self._binary(x, self.b.random_const(low))
+
+    def excite(self, x: str) -> str:
+        """A squeeze-and-excite block: a value per channel scales the map it came from."""
+        squeezed = self.b.node(ops.Mean(axes=(1, 2), keep_dims=True), (x,), self.b.quant())
+        gate = self.b.conv(squeezed, self.shape(x)[3], (1, 1))
+        gate = self.b.node(ops.Logistic(), (gate,), SOFTMAX_QUANT)
+        return self._binary(x, gate)
+
+    def _binary(self, x: str, y: str) -> str:
+        a, c = self.b.tensors[x].q.scale, self.b.tensors[y].q.scale
+        kind = self.draw(st.sampled_from((ops.Add, ops.Add, ops.Sub, ops.Mul)))
+        reach = a * c * 100 if kind is ops.Mul else a + c
+        zero_point = self.number(-128, 127)
+        quant = per_tensor(reach * float(self.b.rng.uniform(0.4, 1.2)), zero_point)
+        pair = (y, x) if self.one_in(4) else (x, y)
+        return self.b.node(kind(activation=self.activation()), pair, quant)
+
+    def clamp(self, x: str) -> str:
+        """MINIMUM or MAXIMUM with a constant, often a bound of RELU or RELU6."""
+        q = self.b.tensors[x].q
+        six = int(np.clip(q.zero_point + round(6 / q.scale), -128, 127))
+        bound = self.draw(st.sampled_from((q.zero_point, six, self.number(-128, 127))))
+        y = self.b.const(np.array(bound, np.int8), q)
+        kind = ops.Minimum if self.one_in(2) else ops.Maximum
+        return self.b.node(kind(), (x, y))
+
+    def activate(self, x: str) -> str:
+        """A unary op: a clamp in the same quantisation, or one with its own output scale."""
+        same = (ops.Relu(), ops.Relu6())
+        if not self.one_in(2):
+            return self.b.node(self.draw(st.sampled_from(same)), (x,))
+        op, quant = self.draw(
+            st.sampled_from(
+                (
+                    (ops.Relu(), self.b.quant()),
+                    (ops.LeakyRelu(alpha=0.125), self.b.quant()),
+                    (ops.HardSwish(), self.b.quant()),
+                    (ops.Logistic(), SOFTMAX_QUANT),
+                    (ops.Tanh(), TANH_QUANT),
+                )
+            )
+        )
+        return self.b.node(op, (x,), quant)
+
+    def prelu(self, x: str) -> str:
+        channels = self.shape(x)[-1]
+        alpha = self.b.random_const((*(1 for _ in self.shape(x)[1:-1]), channels))
+        return self.b.node(ops.Prelu(), (x, alpha), self.b.quant())
+
+    def requantize(self, x: str) -> str:
+        q = self.b.tensors[x].q
+        return self.b.node(ops.Quantize(), (x,), q if self.one_in(2) else self.b.quant())
+
+    def float_round_trip(self, x: str) -> str:
+        real = self.b.node(ops.Dequantize(), (x,), dtype=DType.FLOAT32)
+        q = self.b.tensors[x].q if self.one_in(2) else self.b.quant()
+        return self.b.node(ops.Quantize(), (real,), q)
+
+    def concat(self, x: str) -> str:
+        shape, quant = self.shape(x), self.b.tensors[x].q
+        axis = len(shape) - 1
+        fits = [
+            n
+            for n in self.live()
+            if len(self.shape(n)) == len(shape) and self.shape(n)[:axis] == shape[:axis]
+        ]
+        parts = [x, *(fits[self.number(0, len(fits) - 1)] for _ in range(self.number(0, 2)))]
+        if self.constants and self.one_in(3):
+            parts.append(self.b.random_const((*shape[:axis], 2), quant))
+        if sum(self.shape(p)[axis] for p in parts) * prod(shape[:axis]) > _MAX_SIZE:
+            parts = parts[:1]
+        fitting = [
+            p if self.b.tensors[p].q == quant else self.b.node(ops.Quantize(), (p,), quant)
+            for p in parts
+        ]
+        return self.b.node(ops.Concatenation(axis=axis), fitting)
+
+    def split(self, x: str) -> str | None:
+        shape = self.shape(x)
+        axis = self.number(1, len(shape) - 1)
+        counts = [c for c in (1, 2, 3, 4) if shape[axis] % c == 0]
+        count = counts[self.number(0, len(counts) - 1)]
+        parts = self.b.split_node(ops.Split(axis=axis, count=count), (x,))
+        return parts[self.number(0, count - 1)]
+
+    def slice(self, x: str) -> str:
+        begin, sizes, strides = [], [], []
+        for extent in self.shape(x):
+            stride = self.number(1, 2)
+            start = self.number(0, min(1, extent - 1))
+            whole = self.one_in(2)
+            begin.append(0 if whole else start)
+            strides.append(1 if whole else stride)
+            sizes.append(extent if whole else (extent - start - 1) // stride + 1)
+        op = ops.StridedSlice(tuple(begin), tuple(sizes), tuple(strides), tuple(sizes))
+        return self.b.node(op, (x,))
+
+    def transpose(self, x: str) -> str:
+        rank = len(self.shape(x))
+        perm = tuple(self.draw(st.permutations(range(1, rank))))
+        return self.b.node(ops.Transpose((0, *perm)), (x,))
+
+    def reshape(self, x: str) -> str:
+        n, *rest = self.shape(x)
+        if len(rest) == 3 and self.one_in(2):
+            return self.b.node(ops.Reshape((n, prod(rest))), (x,))
+        if len(rest) == 3:
+            return self.b.node(ops.Reshape((n, rest[1], rest[0], rest[2])), (x,))
+        flat = prod(rest)
+        return self.b.node(ops.Reshape((n, 1, 1, flat)), (x,))
+
+    def mean(self, x: str) -> str:
+        q = self.b.tensors[x].q if self.one_in(2) else self.b.quant()
+        return self.b.node(ops.Mean(axes=(1, 2), keep_dims=self.one_in(2)), (x,), q)
+
+    def resize(self, x: str) -> str | None:
+        n, height, width, channels = self.shape(x)
+        size = (height * self.number(1, 2), width * self.number(1, 2))
+        if n * size[0] * size[1] * channels > _MAX_SIZE:
+            return None
+        kind = ops.ResizeNearestNeighbor if self.one_in(2) else ops.ResizeBilinear
+        align, half = self.draw(st.sampled_from(((False, False), (True, False), (False, True))))
+        return self.b.node(kind(size=size, align_corners=align, half_pixel_centers=half), (x,))
+
+    def dense(self, x: str) -> str:
+        return self.b.dense(x, self.number(1, 8), activation=self.activation())
+
+    def softmax(self, x: str) -> str:
+        return self.b.node(ops.Softmax(), (x,), SOFTMAX_QUANT)
+
+    def constant(self, x: str) -> str:
+        """A constant subgraph of one or two nodes, then x combined with it."""
+        y = self.b.random_const(self.shape(x))
+        y = self.activate(y) if self.one_in(2) else self.b.node(ops.Reshape(self.shape(x)), (y,))
+        return self._binary(x, y)
+
+
+_MAP_OPS = (
+    _Grower.conv,
+    _Grower.conv,
+    _Grower.depthwise,
+    _Grower.pointwise,
+    _Grower.pool,
+    _Grower.pad,
+    _Grower.pad_conv,
+    _Grower.mean,
+    _Grower.resize,
+    _Grower.excite,
+)
+"""Ops for [N, H, W, C]."""
+
+_ANY_OPS = (
+    _Grower.residual,
+    _Grower.residual,
+    _Grower.broadcast,
+    _Grower.clamp,
+    _Grower.activate,
+    _Grower.activate,
+    _Grower.prelu,
+    _Grower.requantize,
+    _Grower.concat,
+    _Grower.split,
+    _Grower.slice,
+    _Grower.transpose,
+    _Grower.reshape,
+    _Grower.dense,
+    _Grower.softmax,
+)
+"""Ops for any rank."""
+
+
+def _grow_inputs(grower: _Grower, float_edges: bool) -> None:
+    """One or two int8 maps to start from, at times quantised from a float32 input."""
+    b = grower.b
+    for _ in range(2 if grower.one_in(4) else 1):
+        shape = (1, grower.number(1, 8), grower.number(1, 8), grower.number(1, 6))
+        if float_edges and grower.one_in(4):
+            b.node(ops.Quantize(), (b.input(shape, dtype=DType.FLOAT32),), b.quant())
+        else:
+            b.input(shape)
+
+
+def _outputs(grower: _Grower, float_edges: bool, dead: bool) -> list[str]:
+    """What the graph returns: the last tensor, every sink unless `dead`, some others."""
+    b = grower.b
+    read = {name for node in b.nodes for name in node.inputs}
+    last = b.nodes[-1].outputs[-1]
+    found = [last]
+    for node in b.nodes[:-1]:
+        unread = not any(name in read for name in node.outputs)
+        if node.outputs[0] not in found and ((unread and not dead) or grower.one_in(6)):
+            found.append(node.outputs[0])
+    if float_edges and b.tensors[last].dtype is DType.INT8 and grower.one_in(4):
+        found[0] = b.node(ops.Dequantize(), (last,), dtype=DType.FLOAT32)
+    elif len(b.tensors[last].shape) > 1 and grower.one_in(8):
+        axis = len(b.tensors[last].shape) - 1
+        found[0] = b.node(ops.ArgMax(axis=axis), (last,), dtype=DType.INT32)
+    return grower.draw(st.permutations(found)) if len(found) > 1 else found
+
+
+@st.composite
+def graphs(
+    draw: st.DrawFn,
+    *,
+    max_nodes: int = 10,
+    float_edges: bool = True,
+    constants: bool = True,
+    dead: bool = True,
+) -> Graph:
+    """A random network of 2 to about `max_nodes` nodes over int8 maps of a few hundred bytes.
+
+    float_edges: allow QUANTIZE from float32, DEQUANTIZE to it, and the pair in the middle.
+    constants: allow nodes whose inputs are all constant, and constants in CONCATENATION.
+    dead: allow nodes and graph inputs that nobody reads (parts of a SPLIT may always go unread).
+    """
+    builder = GraphBuilder("random", draw(st.integers(0, 2**32 - 1)))
+    grower = _Grower(builder, draw, constants)
+    _grow_inputs(grower, float_edges)
+    extra = (*((_Grower.constant,) if constants else ()),)
+    extra += (_Grower.float_round_trip,) if float_edges else ()
+    goal = draw(st.integers(2, max_nodes))
+    x = grower.live()[-1]
+    while len(builder.nodes) < goal:
+        if grower.one_in(4):
+            x = draw(st.sampled_from(grower.live()))
+        rank4 = len(builder.tensors[x].shape) == 4
+        choices = _ANY_OPS + extra + (_MAP_OPS * 2 if rank4 else ())
+        made = draw(st.sampled_from(choices))(grower, x)
+        if made is not None and builder.tensors[made].size <= _MAX_SIZE:
+            x = made
+    outputs = _outputs(grower, float_edges, dead)
+    if not dead:
+        read = {name for node in builder.nodes for name in node.inputs}
+        builder.inputs = [name for name in builder.inputs if name in read]
+    return builder.graph(*outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCase:
+    """A graph and inputs for it."""
+
+    graph: Graph
+    inputs: Mapping[str, Array]
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    *,
+    max_nodes: int = 10,
+    float_edges: bool = True,
+    constants: bool = True,
+    dead: bool = True,
+) -> NetworkCase:
+    """A random network (see `graphs`) with random inputs."""
+    graph = draw(
+        graphs(max_nodes=max_nodes, float_edges=float_edges, constants=constants, dead=dead)
+    )
+    return NetworkCase(graph, random_inputs(graph, draw(st.integers(0, 2**32 - 1))))
