@@ -1,1 +1,326 @@
-"""Boards as data: board and SoC TOML -> a frozen `Board`."""
+"""Boards as data: board and SoC TOML -> a frozen `Board`.
+
+A board file is `boards/<vendor>/<name>/board.toml`; its folder is its name. It
+names its chip with `soc = "..."`, and inherits every key of
+`boards/socs/<soc>.toml`, which may itself build on a family with
+`extends = "..."`. Tables merge key by key, the more specific file wins, and
+anything not known here is refused: a typing mistake never becomes a default.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from tinyml.errors import BoardError
+from tinyml.resources import boards_dir
+
+SECTIONS: Final = ("vectors", "code", "constants", "data", "arena", "stack")
+"""What the linker script places: the vector table; instructions; constant tables;
+`.data` and `.bss`; the tensor arena; the stack."""
+
+IN_FLASH: Final = ("vectors", "code", "constants")
+"""Sections that must lie in memory that holds its content when the power goes."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One stretch of memory."""
+
+    name: str
+    origin: int
+    bytes: int
+    kind: Literal["flash", "ram"]
+    """"flash" is what a reset leaves intact; an emulator may model it by RAM that it loads."""
+
+    @property
+    def end(self) -> int:
+        """The first address after the region."""
+        return self.origin + self.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """How to start the board in an emulator, and what its clock means there."""
+
+    program: str
+    package: str
+    """Debian package that installs `program`."""
+    machine: str
+    args: tuple[str, ...]
+    icount: tuple[str, ...]
+    """Arguments that tie virtual time to instructions: one instruction is one nanosecond."""
+    systick_hz: int
+    """Rate of SysTick (processor clock) in virtual time."""
+
+    @property
+    def instructions_per_tick(self) -> Fraction:
+        """Guest instructions per SysTick tick under `icount`, exactly."""
+        return Fraction(10**9, self.systick_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Everything the planner, the emitter, the toolchain and the runners know of a target."""
+
+    name: str
+    title: str
+    kind: Literal["baremetal", "host"]
+    soc: str
+    core: str
+    isa: tuple[str, ...]
+    """Kernel instruction sets in order of preference; the last is "portable"."""
+    gcc_flags: tuple[str, ...]
+    """What selects the CPU for arm-none-eabi-gcc (compiling and linking)."""
+    clang_flags: tuple[str, ...]
+    """The same for clang and `zig cc`."""
+    port: str
+    """Folder under runtime_c/port."""
+    defines: tuple[tuple[str, int], ...]
+    """C macros that tell the port its addresses and rates."""
+    regions: tuple[Region, ...]
+    placement: tuple[tuple[str, str], ...]
+    """Section (see SECTIONS) -> name of the region it goes to; empty on a host."""
+    stack_bytes: int
+    clock_hz: int
+    """Processor clock that the port sets up on hardware; 0 on a host."""
+    baud: int
+    emulator: Emulator | None
+
+    def region(self, section: str) -> Region:
+        """The region that `section` (one of SECTIONS) is placed in. Not for hosts."""
+        name = dict(self.placement)[section]
+        return next(region for region in self.regions if region.name == name)
+
+    def arena_limit(self, static_bytes: int = 0) -> int | None:
+        """Bytes left for the arena beside the stack and `static_bytes` of .data and .bss.
+
+        None when the board (a host) sets no limit.
+        """
+        if self.kind == "host":
+            return None
+        arena = self.region("arena")
+        taken = self.stack_bytes if self.region("stack") == arena else 0
+        taken += static_bytes if self.region("data") == arena else 0
+        return max(0, arena.bytes - taken)
+
+    @property
+    def define_flags(self) -> tuple[str, ...]:
+        """`defines`, and the clock facts of this board, as compiler arguments."""
+        facts = dict(self.defines)
+        if self.kind == "baremetal":
+            facts |= {"TINYML_PORT_CLOCK_HZ": self.clock_hz, "TINYML_PORT_BAUD": self.baud}
+        if self.emulator:
+            ratio = self.emulator.instructions_per_tick
+            facts |= {
+                "TINYML_PORT_INSTRUCTIONS_NUMERATOR": ratio.numerator,
+                "TINYML_PORT_INSTRUCTIONS_DENOMINATOR": ratio.denominator,
+            }
+        return tuple(f"-D{name}={value}u" for name, value in facts.items())
+
+
+def list_boards() -> list[str]:
+    """Names of all boards, sorted."""
+    return sorted(_board_files())
+
+
+def load_board(name: str) -> Board:
+    """The board called `name`; BoardError if there is none or its data is wrong."""
+    files = _board_files()
+    if name not in files:
+        close = difflib.get_close_matches(name, files, n=1)
+        hint = f"did you mean {close[0]}?" if close else "boards: " + ", ".join(sorted(files))
+        raise BoardError(f"unknown board {name!r}", hint=hint)
+    return read_board(files[name], boards_dir() / "socs")
+
+
+def read_board(path: Path, socs: Path) -> Board:
+    """The board described by the file `path`, whose SoC files are in the folder `socs`."""
+    own = _Table(path, "", _read_toml(path))
+    soc = own.take("soc", str)
+    merged = _merge(_read_soc(socs, soc, seen=()), own.values)
+    return _board(path.parent.name, soc, _Table(path, "", merged))
+
+
+def _board_files() -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in sorted(boards_dir().glob("*/*/board.toml")):
+        name = path.parent.name
+        if name in files:
+            raise BoardError(f"{path}: a second board named {name!r}; the first is {files[name]}")
+        files[name] = path
+    return files
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BoardError(f"{path}: {error}") from error
+
+
+def _read_soc(socs: Path, name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    path = socs / f"{name}.toml"
+    if name in seen:
+        raise BoardError(f"{path}: extends itself: {' -> '.join((*seen, name))}")
+    table = _Table(path, "", _read_toml(path))
+    base = table.take("extends", str, default="")
+    if not base:
+        return table.values
+    return _merge(_read_soc(socs, base, (*seen, name)), table.values)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`: tables key by key, everything else replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+class _Table:
+    """A TOML table whose keys are taken one by one; what is left at the end is a mistake."""
+
+    def __init__(self, path: Path, prefix: str, values: Mapping[str, Any]) -> None:
+        self.path = path
+        self.prefix = prefix
+        self.values = dict(values)
+
+    def error(self, key: str, cause: str) -> BoardError:
+        return BoardError(f"{self.path}: {self.prefix}{key}: {cause}")
+
+    def take(self, key: str, kind: type[_T], default: _T | None = None) -> _T:
+        value = self.values.pop(key, default)
+        if value is None:
+            raise self.error(key, "is missing")
+        # bool is an int to Python, never to a board.
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self.error(key, f"must be {kind.__name__}, not {value!r}")
+        return value
+
+    def positive(self, key: str, default: int | None = None, *, least: int = 1) -> int:
+        value = self.take(key, int, default)
+        if value < least:
+            raise self.error(key, f"must be at least {least}, not {value}")
+        return value
+
+    def strings(self, key: str, default: list[str] | None = None) -> tuple[str, ...]:
+        value = self.take(key, list, default)
+        if not all(isinstance(item, str) for item in value):
+            raise self.error(key, "must be a list of strings")
+        return tuple(value)
+
+    def one_of(self, key: str, choices: tuple[str, ...]) -> str:
+        value = self.take(key, str)
+        if value not in choices:
+            raise self.error(key, f"must be one of {', '.join(choices)}, not {value!r}")
+        return value
+
+    def table(self, key: str, *, optional: bool = False) -> "_Table":
+        values = self.take(key, dict, {} if optional else None)
+        return _Table(self.path, f"{self.prefix}{key}.", values)
+
+    def done(self) -> None:
+        for key in self.values:
+            raise self.error(key, "is not a key of a board")
+
+
+def _board(name: str, soc: str, table: _Table) -> Board:
+    kind: Literal["baremetal", "host"] = (
+        "host" if table.one_of("kind", ("baremetal", "host")) == "host" else "baremetal"
+    )
+    bare = kind == "baremetal"
+    isa = table.strings("isa")
+    if not isa or isa[-1] != "portable":
+        raise table.error("isa", 'must end with "portable", which has every kernel')
+    regions = _regions(table.table("memory", optional=not bare))
+    board = Board(
+        name=name,
+        title=table.take("title", str),
+        kind=kind,
+        soc=soc,
+        core=table.take("core", str),
+        isa=isa,
+        gcc_flags=table.strings("gcc_flags"),
+        clang_flags=table.strings("clang_flags"),
+        port=table.take("port", str),
+        defines=_defines(table.table("defines", optional=True)),
+        regions=regions,
+        placement=_placement(table.table("placement", optional=not bare), regions, bare=bare),
+        stack_bytes=table.positive("stack_bytes"),
+        clock_hz=table.positive("clock_hz") if bare else 0,
+        baud=table.positive("baud") if bare else 0,
+        emulator=_emulator(table.table("emulator")) if "emulator" in table.values else None,
+    )
+    if board.stack_bytes % 8:
+        raise table.error("stack_bytes", "must be a multiple of 8, as the ABI wants")
+    if bare and board.region("stack").bytes < board.stack_bytes:
+        raise table.error("stack_bytes", "is more than the region that holds the stack")
+    table.done()
+    return board
+
+
+def _regions(table: _Table) -> tuple[Region, ...]:
+    regions: list[Region] = []
+    for name in list(table.values):
+        entry = table.table(name)
+        region = Region(
+            name=name,
+            origin=entry.positive("origin", least=0),
+            bytes=entry.positive("bytes"),
+            kind="flash" if entry.one_of("kind", ("flash", "ram")) == "flash" else "ram",
+        )
+        entry.done()
+        if region.end > 2**32:
+            raise entry.error("bytes", "the region ends beyond the 32-bit address space")
+        for other in regions:
+            if region.origin < other.end and other.origin < region.end:
+                raise entry.error("origin", f"the region overlaps {other.name!r}")
+        regions.append(region)
+    return tuple(regions)
+
+
+def _placement(
+    table: _Table, regions: tuple[Region, ...], *, bare: bool
+) -> tuple[tuple[str, str], ...]:
+    if not bare:
+        table.done()
+        return ()
+    kinds = {region.name: region.kind for region in regions}
+    placement = []
+    for section in SECTIONS:
+        region = table.one_of(section, tuple(kinds))
+        wanted = "flash" if section in IN_FLASH else "ram"
+        if kinds[region] != wanted:
+            raise table.error(section, f"must go to {wanted}, and {region!r} is {kinds[region]}")
+        placement.append((section, region))
+    table.done()
+    return tuple(placement)
+
+
+def _defines(table: _Table) -> tuple[tuple[str, int], ...]:
+    names = list(table.values)
+    for name in names:
+        if not name.startswith("TINYML_PORT_"):
+            raise table.error(name, "must start with TINYML_PORT_")
+    return tuple((name, table.positive(name, least=0)) for name in names)
+
+
+def _emulator(table: _Table) -> Emulator:
+    emulator = Emulator(
+        program=table.take("program", str),
+        package=table.take("package", str),
+        machine=table.take("machine", str),
+        args=table.strings("args", []),
+        icount=table.strings("icount"),
+        systick_hz=table.positive("systick_hz"),
+    )
+    table.done()
+    return emulator
