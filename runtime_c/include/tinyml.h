@@ -16,7 +16,7 @@ extern "C" {
 /* Raised whenever generated code and runtime must change together. */
 #define TINYML_RUNTIME_VERSION 1
 
-#define TINYML_ALIGNMENT 16
+#define TINYML_ALIGNMENT 8
 
 typedef enum {
   TINYML_OK = 0,

@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-ALIGNMENT = 16
-"""Bytes that every buffer's offset, and the arena itself, is aligned to."""
+ALIGNMENT = 8
+"""Bytes that the arena and every buffer in it are aligned to; buffer sizes are multiples of it.
+
+Eight is the strictest alignment of any C scalar on the targets (int64_t,
+double, pointers of a 64-bit host), so a buffer can hold whatever a kernel keeps
+in its scratch, and it is what malloc and the AAPCS stack give. Vector loads
+(LDRD, Helium) need no more than their element's. TINYML_ALIGNMENT says the same in C.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +18,8 @@ class Buffer:
     """A byte range of the arena, live from step `first` to step `last`, both included.
 
     `tensors` are the tensors that share it one after the other: aliases and
-    in-place results (empty for a node's scratch).
+    in-place results (empty for a node's scratch). A step is a segment of the
+    schedule, counted from 0; `bytes` is a multiple of `ALIGNMENT`.
     """
 
     name: str
@@ -26,9 +33,10 @@ class Buffer:
 class MemoryPlan:
     """Offsets for every buffer.
 
-    `lower_bound` is the largest sum of live bytes at any step: no placement can
-    be smaller. `optimal` says whether `arena_bytes` is proven to be the least.
-    `peaks` holds, per step, the live bytes while it runs.
+    `lower_bound` is the largest sum of live bytes at any step, with every
+    in-place result in place: no plan for this schedule can be smaller. `optimal`
+    says whether `arena_bytes` is proven to be the least. `peaks` holds, per step,
+    the live bytes while it runs.
     """
 
     arena_bytes: int
