@@ -1,0 +1,320 @@
+"""The integer constants of each node, computed exactly as TFLite Micro's Prepare does.
+
+Each function takes a graph and one of its nodes. Where TFLite Micro computes in
+float32 this does too (scales are float32 numbers), elsewhere in double. A node
+that it refuses raises UnsupportedError. `lut` covers the element-wise 8-bit ops.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyml.ir import ops
+from tinyml.ir.graph import DType, Graph, Node, Tensor
+from tinyml.quant.scales import (
+    Rescale,
+    activation_range,
+    operand,
+    rescale,
+    rescale_below_one,
+    result,
+    unsupported,
+)
+from tinyml.quant.unary import lut as lut
+
+Int32s = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearParams:
+    """Convolution, depthwise convolution and fully connected layers.
+
+    Accumulator of channel o: bias[o] + sum((x - input_zero_point) *
+    (w - weights_zero_point)); then rescaled by multipliers[o] and shifts[o], plus
+    output_zero_point, clamped to act_min..act_max. Both arrays have one entry per
+    output channel, whether or not the weights are quantised per channel.
+    """
+
+    input_zero_point: int
+    weights_zero_point: int
+    output_zero_point: int
+    multipliers: Int32s
+    shifts: Int32s
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddParams:
+    """ADD and SUB: both operands << left_shift, rescaled, combined, rescaled again."""
+
+    input1_zero_point: int
+    input2_zero_point: int
+    output_zero_point: int
+    left_shift: int
+    input1: Rescale
+    input2: Rescale
+    output: Rescale
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class MulParams:
+    """MUL: the product of both offset operands, rescaled."""
+
+    input1_zero_point: int
+    input2_zero_point: int
+    output_zero_point: int
+    output: Rescale
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolParams:
+    """Pools keep the quantisation; the fused activation clamps."""
+
+    act_min: int
+    act_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeanParams:
+    """MEAN: sum - count * input_zero_point, rescaled (1 / count is in the rescale)."""
+
+    input_zero_point: int
+    output_zero_point: int
+    count: int
+    output: Rescale
+
+
+@dataclass(frozen=True, slots=True)
+class SoftmaxParams:
+    """SOFTMAX: differences to the row's maximum become Q5 by `input` (a left shift).
+
+    Elements whose difference is below `diff_min` give the lowest output.
+    """
+
+    input: Rescale
+    diff_min: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreluParams:
+    """PRELU: x >= 0 is rescaled by `positive`, x * alpha by `negative`."""
+
+    input_zero_point: int
+    alpha_zero_point: int
+    output_zero_point: int
+    positive: Rescale
+    negative: Rescale
+
+
+def _linear(
+    graph: Graph, node: Node, activation: ops.Activation, real: list[float], weights_zero_point: int
+) -> LinearParams:
+    x, weights, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
+    steps = [rescale(node, weights, value) for value in real]
+    act_min, act_max = activation_range(node, y, activation)
+    return LinearParams(
+        input_zero_point=x.q.zero_point,
+        weights_zero_point=weights_zero_point,
+        output_zero_point=y.q.zero_point,
+        multipliers=np.array([step.multiplier for step in steps], np.int32),
+        shifts=np.array([step.shift for step in steps], np.int32),
+        act_min=act_min,
+        act_max=act_max,
+    )
+
+
+def _channel_scales(node: Node, weights: Tensor, channels: int, axis: int) -> tuple[float, ...]:
+    """One weight scale per output channel."""
+    quant = weights.q
+    if len(quant.scales) == 1:
+        return quant.scales * channels
+    if len(quant.scales) != channels or quant.axis != axis:
+        raise unsupported(
+            node,
+            weights,
+            f"{len(quant.scales)} scales along dimension {quant.axis} for {channels} channels",
+            f"quantise per tensor, or per output channel (dimension {axis})",
+        )
+    return quant.scales
+
+
+def conv_params(graph: Graph, node: Node) -> LinearParams:
+    """CONV_2D and DEPTHWISE_CONV_2D; weights are symmetric."""
+    op = node.op
+    assert isinstance(op, ops.Conv2D | ops.DepthwiseConv2D)
+    x, weights, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
+    if any(weights.q.zero_points):
+        raise unsupported(node, weights, "weights have a zero point", "quantise them symmetrically")
+    axis = 0 if isinstance(op, ops.Conv2D) else 3
+    scales = _channel_scales(node, weights, weights.shape[axis], axis)
+    real = [x.q.scale * scale / y.q.scale for scale in scales]
+    return _linear(graph, node, op.activation, real, 0)
+
+
+def fully_connected_params(graph: Graph, node: Node) -> LinearParams:
+    """FULLY_CONNECTED; a single weight scale is multiplied in float32, several in double."""
+    op = node.op
+    assert isinstance(op, ops.FullyConnected)
+    x, weights, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
+    channels = weights.shape[0]
+    if len(weights.q.scales) == 1:
+        product = float(np.float32(x.q.scale) * np.float32(weights.q.scale))
+        real = [product / y.q.scale] * channels
+        return _linear(graph, node, op.activation, real, weights.q.zero_point)
+    if any(weights.q.zero_points):
+        raise unsupported(node, weights, "weights have zero points", "quantise them symmetrically")
+    scales = _channel_scales(node, weights, channels, 0)
+    real = [x.q.scale * scale / y.q.scale for scale in scales]
+    return _linear(graph, node, op.activation, real, 0)
+
+
+def add_params(graph: Graph, node: Node) -> AddParams:
+    """ADD (ratios in double) and SUB (ratios in float32)."""
+    op = node.op
+    assert isinstance(op, ops.Add | ops.Sub)
+    a, b, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
+    left_shift = 20
+    real: tuple[float, float, float]
+    if isinstance(op, ops.Add):
+        twice = 2.0 * max(a.q.scale, b.q.scale)
+        real = (a.q.scale / twice, b.q.scale / twice, twice / ((1 << left_shift) * y.q.scale))
+    else:
+        scale_a, scale_b, scale_y = (np.float32(t.q.scale) for t in (a, b, y))
+        twice_f = np.float32(2) * max(scale_a, scale_b)
+        real = (
+            float(scale_a / twice_f),
+            float(scale_b / twice_f),
+            float(twice_f / (np.float32(1 << left_shift) * scale_y)),
+        )
+    act_min, act_max = activation_range(node, y, op.activation)
+    return AddParams(
+        input1_zero_point=a.q.zero_point,
+        input2_zero_point=b.q.zero_point,
+        output_zero_point=y.q.zero_point,
+        left_shift=left_shift,
+        input1=rescale_below_one(node, a, real[0]),
+        input2=rescale_below_one(node, b, real[1]),
+        output=rescale_below_one(node, y, real[2]),
+        act_min=act_min,
+        act_max=act_max,
+    )
+
+
+def mul_params(graph: Graph, node: Node) -> MulParams:
+    """MUL."""
+    op = node.op
+    assert isinstance(op, ops.Mul)
+    a, b, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
+    act_min, act_max = activation_range(node, y, op.activation)
+    return MulParams(
+        input1_zero_point=a.q.zero_point,
+        input2_zero_point=b.q.zero_point,
+        output_zero_point=y.q.zero_point,
+        output=rescale(node, y, a.q.scale * b.q.scale / y.q.scale),
+        act_min=act_min,
+        act_max=act_max,
+    )
+
+
+def pool_params(graph: Graph, node: Node) -> PoolParams:
+    """AVERAGE_POOL_2D and MAX_POOL_2D."""
+    op = node.op
+    assert isinstance(op, ops.AveragePool2D | ops.MaxPool2D)
+    x, y = operand(graph, node, 0), result(graph, node)
+    if abs(x.q.scale - y.q.scale) > 1.0e-6 or x.q.zero_point != y.q.zero_point:
+        raise unsupported(
+            node,
+            y,
+            "the output's quantisation differs from the input's",
+            "requantise after the pool",
+        )
+    return PoolParams(*activation_range(node, y, op.activation))
+
+
+def mean_params(graph: Graph, node: Node) -> MeanParams:
+    """MEAN; 1 / count is folded into the multiplier with as many bits as fit."""
+    op = node.op
+    assert isinstance(op, ops.Mean)
+    x, y = operand(graph, node, 0), result(graph, node)
+    count = prod(x.shape[axis] for axis in op.axes)
+    scale = rescale(node, y, x.q.scale / y.q.scale)
+    shift = min(count.bit_length() - 1, 32, 31 + scale.shift)
+    return MeanParams(
+        input_zero_point=x.q.zero_point,
+        output_zero_point=y.q.zero_point,
+        count=count,
+        output=Rescale((scale.multiplier << shift) // count, scale.shift - shift),
+    )
+
+
+def softmax_params(graph: Graph, node: Node) -> SoftmaxParams:
+    """SOFTMAX int8 to int8, whose output quantisation is fixed: 1/256, -128."""
+    op = node.op
+    assert isinstance(op, ops.Softmax)
+    x, y = operand(graph, node, 0), result(graph, node)
+    if (y.q.scale, y.q.zero_point) != (1 / 256, -128):
+        raise unsupported(node, y, "the output is not quantised by 1/256, -128", "as the op needs")
+    integer_bits = 5
+    real = min(op.beta * x.q.scale * (1 << (31 - integer_bits)), 2.0**31 - 1.0)
+    if real <= 1.0:
+        raise unsupported(node, x, "beta * scale is below 2**-26", "use a larger input scale")
+    scale = rescale(node, x, real)
+    radius = ((1 << integer_bits) - 1) * (1 << (31 - integer_bits)) >> scale.shift
+    return SoftmaxParams(scale, -radius)
+
+
+def prelu_params(graph: Graph, node: Node) -> PreluParams:
+    """PRELU."""
+    x, alpha, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
+    return PreluParams(
+        input_zero_point=x.q.zero_point,
+        alpha_zero_point=alpha.q.zero_point,
+        output_zero_point=y.q.zero_point,
+        positive=rescale(node, y, x.q.scale / y.q.scale),
+        negative=rescale(node, y, x.q.scale * alpha.q.scale / y.q.scale),
+    )
+
+
+_BUILDERS: dict[type[ops.Op], Callable[[Graph, Node], object]] = {
+    ops.Conv2D: conv_params,
+    ops.DepthwiseConv2D: conv_params,
+    ops.FullyConnected: fully_connected_params,
+    ops.Add: add_params,
+    ops.Sub: add_params,
+    ops.Mul: mul_params,
+    ops.AveragePool2D: pool_params,
+    ops.MaxPool2D: pool_params,
+    ops.Mean: mean_params,
+    ops.Softmax: softmax_params,
+    ops.Prelu: prelu_params,
+    ops.Relu: lut,
+    ops.Relu6: lut,
+    ops.LeakyRelu: lut,
+    ops.Logistic: lut,
+    ops.Tanh: lut,
+    ops.HardSwish: lut,
+}
+
+
+def check_params(graph: Graph, node: Node) -> None:
+    """Raise UnsupportedError when the scales of `node` are none that TFLite Micro takes."""
+    eight_bit = {DType.INT8, DType.UINT8}
+    is_lut_quantize = (
+        isinstance(node.op, ops.Quantize)
+        and {
+            operand(graph, node, 0).dtype,
+            result(graph, node).dtype,
+        }
+        <= eight_bit
+    )
+    builder = lut if is_lut_quantize else _BUILDERS.get(type(node.op))
+    if builder is not None:
+        builder(graph, node)
