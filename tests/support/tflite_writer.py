@@ -147,7 +147,7 @@ class _Writer:
 
 
 _Op = Any
-"""An op whose attributes are read by name: each writer is registered for the types that have them."""
+"""An op whose attributes are read by name; its writer is registered for types that have them."""
 _WRITERS: dict[type[ops.Op], Callable[[Graph, Node], _Written]] = {}
 
 
