@@ -231,6 +231,12 @@ def random_inputs(graph: Graph, seed: int) -> dict[str, Array]:
     return found
 
 
+def same_pads(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """What TFLite's SAME pads before and after one dimension (dilation 1)."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
 _MAX_SIZE = 600
 """Elements of the largest activation that is drawn."""
 
@@ -245,6 +251,7 @@ class _Grower:
     b: GraphBuilder
     draw: st.DrawFn
     constants: bool
+    explicit_pads: bool
 
     def shape(self, x: str) -> Shape:
         return self.b.tensors[x].shape
@@ -270,14 +277,17 @@ class _Grower:
 
     def window(self, x: str, most: int = 3) -> tuple[tuple[int, int], tuple[int, int], Pads]:
         """A kernel, stride and pads that fit the map of `x`."""
-        _, height, width, _ = self.shape(x)
-        kernel = (self.number(1, min(most, height)), self.number(1, min(most, width)))
-        stride = (self.number(1, 2), self.number(1, 2))
+        extents = self.shape(x)[1:3]
+        height, width = (self.number(1, min(most, extent)) for extent in extents)
+        down, right = self.number(1, 2), self.number(1, 2)
+        kernel, stride = (height, width), (down, right)
+        if self.one_in(2):
+            rows, columns = map(same_pads, extents, kernel, stride)
+            return kernel, stride, Pads(*rows, *columns)
+        if not self.explicit_pads:
+            return kernel, stride, Pads()
         # A pad below the kernel's extent: every window sees a real element.
-        (top, bottom), (left, right) = (
-            (self.number(0, k - 1), self.number(0, k - 1)) for k in kernel
-        )
-        return kernel, stride, Pads(top, bottom, left, right)
+        return kernel, stride, Pads(*(self.number(0, k - 1) for k in kernel for _ in range(2)))
 
     def conv(self, x: str) -> str:
         kernel, stride, pads = self.window(x)
@@ -546,15 +556,17 @@ def graphs(
     float_edges: bool = True,
     constants: bool = True,
     dead: bool = True,
+    explicit_pads: bool = True,
 ) -> Graph:
     """A random network of 2 to about `max_nodes` nodes over int8 maps of a few hundred bytes.
 
     float_edges: allow QUANTIZE from float32, DEQUANTIZE to it, and the pair in the middle.
     constants: allow nodes whose inputs are all constant, and constants in CONCATENATION.
     dead: allow nodes and graph inputs that nobody reads (parts of a SPLIT may always go unread).
+    explicit_pads: allow pads in ops that .tflite cannot say, those neither zero nor SAME's.
     """
     builder = GraphBuilder("random", draw(st.integers(0, 2**32 - 1)))
-    grower = _Grower(builder, draw, constants)
+    grower = _Grower(builder, draw, constants, explicit_pads)
     _grow_inputs(grower, float_edges)
     extra = (*((_Grower.constant,) if constants else ()),)
     extra += (_Grower.float_round_trip,) if float_edges else ()
@@ -584,16 +596,7 @@ class NetworkCase:
 
 
 @st.composite
-def cases(
-    draw: st.DrawFn,
-    *,
-    max_nodes: int = 10,
-    float_edges: bool = True,
-    constants: bool = True,
-    dead: bool = True,
-) -> NetworkCase:
-    """A random network (see `graphs`) with random inputs."""
-    graph = draw(
-        graphs(max_nodes=max_nodes, float_edges=float_edges, constants=constants, dead=dead)
-    )
+def cases(draw: st.DrawFn, networks: st.SearchStrategy[Graph]) -> NetworkCase:
+    """A network drawn from `networks`, such as `graphs()`, with random inputs."""
+    graph = draw(networks)
     return NetworkCase(graph, random_inputs(graph, draw(st.integers(0, 2**32 - 1))))
