@@ -79,8 +79,8 @@ class Board:
     """What selects the CPU for arm-none-eabi-gcc (compiling and linking)."""
     clang_flags: tuple[str, ...]
     """The same for clang and `zig cc`."""
-    port: str
-    """Folder under runtime_c/port."""
+    port: tuple[str, ...]
+    """Folders under runtime_c/port; every C file in them is part of the firmware."""
     defines: tuple[tuple[str, int], ...]
     """C macros that tell the port its addresses and rates."""
     regions: tuple[Region, ...]
@@ -250,7 +250,7 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         isa=isa,
         gcc_flags=table.strings("gcc_flags"),
         clang_flags=table.strings("clang_flags"),
-        port=table.take("port", str),
+        port=table.strings("port"),
         defines=_defines(table.table("defines", optional=True)),
         regions=regions,
         placement=_placement(table.table("placement", optional=not bare), regions, bare=bare),

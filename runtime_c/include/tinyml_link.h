@@ -1,0 +1,138 @@
+/* tinyml: the device side of the serial link.
+ *
+ * Serves one model to a host over the port's serial line. A firmware is:
+ *
+ *   #include "kws.h"
+ *   #include "tinyml_link.h"
+ *   #include "tinyml_port.h"
+ *
+ *   static uint8_t arena[KWS_ARENA_BYTES]
+ *       __attribute__((section(".arena"), aligned(TINYML_ALIGNMENT)));
+ *   static tinyml_link_record records[KWS_OBSERVED_OUTPUTS];
+ *
+ *   int main(void) {
+ *     const tinyml_link_config config = {
+ *         .model = &kws_info, .arena = arena, .build = "gcc 12.2 -O2",
+ *         .records = records, .record_capacity = KWS_OBSERVED_OUTPUTS};
+ *     tinyml_port_init();
+ *     return tinyml_link_serve(&config);
+ *   }
+ *
+ * (On hosts `section` is left out.)
+ *
+ * Frames. A frame is COBS-encoded and ends with 0x00. Decoded, little-endian:
+ *
+ *   u8 command | u16 sequence | payload | u32 CRC-32 (IEEE) of all that precedes
+ *
+ * A request with a wrong CRC, or longer than TINYML_LINK_PAYLOAD allows, gets no
+ * answer: the host repeats it under the same sequence number. Every request may
+ * be executed again without harm, except INVOKE, which overwrites its inputs;
+ * so a repeated INVOKE is answered again, not run again, and any INVOKE runs
+ * only if the inputs in memory have the CRC-32 that the request states.
+ *
+ * The answer is: u8 command | 0x80, u16 sequence, u8 tinyml_link_status, payload.
+ *
+ *   HELLO   ()                                      -> tinyml_link_hello
+ *   READ    (u8 space, u16 index, u32 offset, u16 n) -> u32 size of the space, data
+ *   WRITE   (u16 input, u32 offset, data)            -> ()
+ *   INVOKE  (u32 CRC of all inputs, u8 options, u16 stop_op, u16 stop_output)
+ *                                                    -> tinyml_link_invoked
+ *   PAINT   (u8 pattern)                             -> ()
+ *   MARKS   (u8 pattern)                             -> u32 arena, u32 stack (bytes touched)
+ *
+ * READ gives fewer than n bytes at the end of the space, or where a frame is
+ * full. While INVOKE runs, a BUSY frame (u8 0x7e, u16 sequence of the INVOKE,
+ * u16 op) follows every op, so that a host can tell busy from dead. After a
+ * processor fault the device sends FAULT frames (u8 0x7f, u16 0, u32 pc,
+ * u32 lr, u32 cause) in answer to everything.
+ */
+#ifndef TINYML_LINK_H
+#define TINYML_LINK_H
+
+#include "tinyml.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TINYML_LINK_PROTOCOL 1
+
+/* Data bytes that fit into one frame; sets the size of the receive buffer. */
+#ifndef TINYML_LINK_PAYLOAD
+#define TINYML_LINK_PAYLOAD 512
+#endif
+
+typedef enum {
+  TINYML_LINK_OK = 0,
+  TINYML_LINK_BAD_COMMAND = 1,   /* no such command */
+  TINYML_LINK_BAD_LENGTH = 2,    /* the payload does not have the command's length */
+  TINYML_LINK_BAD_RANGE = 3,     /* an index or offset outside of what there is */
+  TINYML_LINK_BAD_INPUTS = 4,    /* the inputs in memory are not those the host means */
+  TINYML_LINK_MODEL_ERROR = 5    /* the model refused to run; see `model_status` */
+} tinyml_link_status;
+
+/* Spaces for READ; `index` counts tensors and is 0 elsewhere. */
+enum {
+  TINYML_LINK_NAME = 0,           /* text, as the next two */
+  TINYML_LINK_IDENTITY = 1,
+  TINYML_LINK_BUILD = 2,
+  TINYML_LINK_INPUT_REGIONS = 3,  /* tinyml_region[] */
+  TINYML_LINK_OUTPUT_REGIONS = 4, /* tinyml_region[] */
+  TINYML_LINK_INPUT = 5,
+  TINYML_LINK_OUTPUT = 6,
+  TINYML_LINK_ARENA = 7,
+  TINYML_LINK_RECORDS = 8         /* tinyml_link_record[], as many as the last INVOKE left */
+};
+
+/* Options of INVOKE. */
+enum {
+  TINYML_LINK_CHECKSUMS = 1, /* fill in `crc` of the records */
+  TINYML_LINK_STOP = 2       /* stop after output `stop_output` of op `stop_op` */
+};
+
+typedef struct {
+  uint16_t protocol;
+  uint16_t payload;         /* TINYML_LINK_PAYLOAD */
+  uint32_t unit;            /* tinyml_unit */
+  uint32_t numerator;       /* count = ticks * numerator / denominator */
+  uint32_t denominator;
+  uint32_t arena_bytes;
+  uint16_t op_count;
+  uint16_t input_count;
+  uint16_t output_count;
+  uint16_t record_capacity;
+} tinyml_link_hello;
+
+typedef struct {
+  uint32_t ticks_low;    /* of the whole inference, observer included in no part */
+  uint32_t ticks_high;
+  int16_t model_status;  /* tinyml_status */
+  uint16_t record_count; /* outputs observed; those beyond record_capacity have no record */
+  uint32_t overhead;     /* ticks per 64 records that counting itself adds */
+} tinyml_link_invoked;
+
+/* One output of one op, in order of execution. */
+typedef struct {
+  uint16_t op;
+  uint16_t output;
+  uint32_t bytes;
+  uint32_t crc;   /* CRC-32 of the output's bytes, if asked for */
+  uint32_t ticks; /* since the previous record, less the time taken by the observer */
+} tinyml_link_record;
+
+typedef struct {
+  const tinyml_model_info *model;
+  uint8_t *arena;              /* model->arena_bytes, aligned to TINYML_ALIGNMENT */
+  tinyml_link_record *records; /* room for one record per observed output */
+  uint16_t record_capacity;
+  const char *build;           /* compiler and flags, for people */
+} tinyml_link_config;
+
+/* Answers requests until the link is closed, which on a board is never. Returns 0. */
+int tinyml_link_serve(const tinyml_link_config *config);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
