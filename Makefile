@@ -1,0 +1,78 @@
+# `make demo` on a fresh Debian 12: installs what is missing, then does the main job.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet \
+       --retries 10 --timeout 60 install --constraint requirements.lock
+TOOLS := scripts/install_tools.sh $(PYTHON)
+C_SOURCES = $(shell find runtime_c -name '*.[ch]')
+
+.PHONY: help
+help:  ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/.setup tools  ## Build the digits firmware, boot it in QEMU, check every byte
+	@$(BIN)/python examples/digits/demo.py
+
+.PHONY: setup
+setup: $(VENV)/.setup  ## Create .venv with tinyml installed (quick when up to date)
+	@echo "Ready: . $(BIN)/activate"
+
+.PHONY: tools
+tools:  ## Install the cross compiler and QEMU where they are missing (apt)
+	@$(TOOLS) python firmware
+
+.PHONY: test
+test: check tools  ## Install what tests need, then check and run all of them
+	@$(TOOLS) host
+	$(BIN)/python -m pytest -n $(JOBS)
+
+.PHONY: check
+check: $(VENV)/.dev  ## Formatting, lint, strict types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
+
+.PHONY: format
+format: $(VENV)/.dev  ## Format Python and C
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/clang-format -i $(C_SOURCES)
+
+.PHONY: bench
+bench: $(VENV)/.dev tools  ## Measure every model and rewrite the tables in benchmarks/
+	$(BIN)/python -m benchmarks
+
+.PHONY: lock
+lock: $(VENV)/.setup  ## Renew requirements.lock from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra demo --extra dev \
+	  --no-annotate --custom-compile-command "make lock" --upgrade -o requirements.lock
+
+.PHONY: clean
+clean:  ## Remove .venv and everything that was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.setup: pyproject.toml requirements.lock
+	@$(TOOLS) python
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: tinyml needs Python 3.11 \
+	or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	@echo "Installing Python packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.setup
+	@echo "Installing the development tools into $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[demo,dev]'
+	@touch $@

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the given tools come from, where they are missing.
+#
+#   scripts/install_tools.sh PYTHON GROUP...
+#
+# Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator),
+# host (C compiler for the tests). Does nothing, and takes no time, when all is there.
+set -euo pipefail
+
+python=$1
+shift
+
+missing=()
+
+# need PACKAGES COMMAND...: PACKAGES are missing when COMMAND fails.
+need() {
+  local packages=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing+=($packages)
+}
+
+# A header that only a complete C library has (the compiler alone installs without one).
+compiles() {
+  local compiler=$1
+  shift
+  command -v "$compiler" && echo '#include <string.h>' | "$compiler" "$@" -x c -fsyntax-only -
+}
+
+for group in "$@"; do
+  case $group in
+    python)
+      need "python3 python3-venv" "$python" -c 'import ensurepip, venv'
+      ;;
+    firmware)
+      need "gcc-arm-none-eabi libnewlib-arm-none-eabi" \
+        compiles arm-none-eabi-gcc --specs=nano.specs -mcpu=cortex-m4 -mthumb
+      need "qemu-system-arm" command -v qemu-system-arm
+      ;;
+    host)
+      need "gcc libc6-dev" compiles gcc
+      ;;
+    *)
+      echo "install_tools.sh: unknown group '$group'" >&2
+      exit 2
+      ;;
+  esac
+done
+
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+
+if ! command -v apt-get >/dev/null; then
+  echo "error: missing tools, and no apt-get here to install them." >&2
+  echo "Install what your system calls these Debian packages: ${missing[*]}" >&2
+  exit 3
+fi
+
+as_root=()
+if ((EUID != 0)); then
+  if ! command -v sudo >/dev/null; then
+    echo "error: missing tools, and neither root nor sudo to install them. As root, run:" >&2
+    echo "  apt-get update && apt-get install -y ${missing[*]}" >&2
+    exit 3
+  fi
+  as_root=(sudo)
+fi
+
+echo "Installing Debian packages: ${missing[*]}"
+apt_get=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get
+  -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 -qq)
+"${apt_get[@]}" update
+"${apt_get[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
