@@ -44,7 +44,8 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 def clip(x: Ints, low: int, high: int) -> Ints:
     """`x` limited to low..high; `high` wins when the range is empty, as in TFLite."""
-    return np.minimum(np.maximum(x, np.int64(low)), np.int64(high))
+    limited: Ints = np.minimum(np.maximum(x, low), high)
+    return limited
 
 
 def wrap_int32(x: Ints) -> Ints:
@@ -55,7 +56,8 @@ def wrap_int32(x: Ints) -> Ints:
 def saturating_rounding_doubling_high_mul(a: Ints, b: Ints | int, bits: int = 32) -> Ints:
     """round(a * b / 2**(bits - 1)), halves up, saturated: NEON's SQRDMULH."""
     high = (a * b + (1 << (bits - 2))) >> (bits - 1)
-    return np.minimum(high, np.int64((1 << (bits - 1)) - 1))
+    saturated: Ints = np.minimum(high, (1 << (bits - 1)) - 1)
+    return saturated
 
 
 def rounding_divide_by_pot(x: Ints, exponent: Ints | int, bits: int = 32) -> Ints:
