@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType, Graph, Node, Tensor
+from tinyml.quant.fixedpoint import INT32_MAX
 from tinyml.quant.scales import (
     Rescale,
     activation_range,
@@ -263,9 +264,12 @@ def softmax_params(graph: Graph, node: Node) -> SoftmaxParams:
     if (y.q.scale, y.q.zero_point) != (1 / 256, -128):
         raise unsupported(node, y, "the output is not quantised by 1/256, -128", "as the op needs")
     integer_bits = 5
-    real = min(op.beta * x.q.scale * (1 << (31 - integer_bits)), 2.0**31 - 1.0)
+    real = op.beta * x.q.scale * (1 << (31 - integer_bits))
     if real <= 1.0:
         raise unsupported(node, x, "beta * scale is below 2**-26", "use a larger input scale")
+    if real >= 1 << 30:
+        # Only the maximum itself takes part, whose difference is 0 under any shift.
+        return SoftmaxParams(Rescale(INT32_MAX, 30), 0)
     scale = rescale(node, x, real)
     radius = ((1 << integer_bits) - 1) * (1 << (31 - integer_bits)) >> scale.shift
     return SoftmaxParams(scale, -radius)

@@ -1,0 +1,46 @@
+"""Hypothesis strategies: one-op graphs with inputs, within what TFLite Micro accepts.
+
+`CASES[kind]` gives `Case`s for the op of that TFLite name: small random shapes, every
+stride, dilation and (SAME or VALID) padding, extreme zero points, rescales that shift
+both ways or vanish, and extreme data. int32 accumulators never overflow.
+"""
+
+from hypothesis.strategies import SearchStrategy
+
+from tests.support.strategies import elementwise, linear, movement
+from tests.support.strategies.base import Case
+
+CASES: dict[str, SearchStrategy[Case]] = {
+    "CONV_2D": linear.conv(),
+    "DEPTHWISE_CONV_2D": linear.depthwise(),
+    "FULLY_CONNECTED": linear.fully_connected(),
+    "AVERAGE_POOL_2D": linear.average_pool(),
+    "MAX_POOL_2D": linear.max_pool(),
+    "ADD": elementwise.add(),
+    "SUB": elementwise.sub(),
+    "MUL": elementwise.mul(),
+    "MINIMUM": elementwise.minimum(),
+    "MAXIMUM": elementwise.maximum(),
+    "PRELU": elementwise.prelu(),
+    "RELU": elementwise.relu(),
+    "RELU6": elementwise.relu6(),
+    "LEAKY_RELU": elementwise.leaky_relu(),
+    "LOGISTIC": elementwise.logistic(),
+    "TANH": elementwise.tanh(),
+    "HARD_SWISH": elementwise.hard_swish(),
+    "SOFTMAX": elementwise.softmax(),
+    "QUANTIZE": elementwise.quantize(),
+    "DEQUANTIZE": elementwise.dequantize(),
+    "MEAN": elementwise.mean(),
+    "ARG_MAX": elementwise.arg_max(),
+    "PAD": movement.pad(),
+    "RESHAPE": movement.reshape(),
+    "TRANSPOSE": movement.transpose(),
+    "CONCATENATION": movement.concatenation(),
+    "SPLIT": movement.split(),
+    "STRIDED_SLICE": movement.strided_slice(),
+    "RESIZE_BILINEAR": movement.resize_bilinear(),
+    "RESIZE_NEAREST_NEIGHBOR": movement.resize_nearest_neighbor(),
+}
+
+__all__ = ["CASES", "Case"]
