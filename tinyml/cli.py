@@ -1,0 +1,224 @@
+"""The command line: arguments in, reports and exit statuses out.
+
+Every command calls one function of `tinyml.pipeline` and prints its result.
+With `--json` standard output holds exactly one JSON object (a result, or
+`{"error": {...}}`); everything else goes to standard error.
+
+Exit status: 0 done, 1 a check failed, 2 bad input or no plan fits, 3 a tool is
+missing, 70 a bug in tinyml, 130 interrupted.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from tinyml import pipeline, report
+from tinyml.errors import CheckFailedError, MissingToolError, ModelError, TinymlError
+from tinyml.results import Result
+
+EXIT_BUG: Final = 70
+EXIT_INTERRUPTED: Final = 130
+DEBUG_VARIABLE: Final = "TINYML_DEBUG"
+
+app = typer.Typer(
+    name="tinyml",
+    help="Neural networks on microcontrollers: plan, build, run and verify int8 firmware.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Model = Annotated[Path, typer.Argument(help="A full-int8 .tflite file.", show_default=False)]
+Project = Annotated[
+    Path, typer.Argument(help="A folder that `tinyml build` made.", show_default=False)
+]
+BoardName = Annotated[str, typer.Option("--board", help="See `tinyml boards`.", show_default=False)]
+Sram = Annotated[
+    int | None, typer.Option("--sram", min=1, help="The most bytes that the arena may take.")
+]
+Schedule = Annotated[str, typer.Option(help="auto, or layer: one operator after the other.")]
+Feed = Annotated[str, typer.Option(help="How the input comes; whole: all of it lies in RAM.")]
+Port = Annotated[
+    str | None,
+    typer.Option(help="A serial port such as /dev/ttyUSB0, or socket://host:port."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def inspect(model: Model, as_json: Json = False) -> None:
+    """Show what is in a model file: operators, shapes, MACs, weights."""
+    _show(pipeline.inspect(model), report.inspection, as_json)
+
+
+@app.command()
+def plan(
+    model: Model,
+    board: BoardName,
+    sram: Sram = None,
+    schedule: Schedule = "auto",
+    feed: Feed = "whole",
+    as_json: Json = False,
+) -> None:
+    """Place every buffer, and show the memory each layer needs."""
+    result = pipeline.plan(model, board, sram=sram, schedule=schedule, feed=feed)
+    _show(result, report.plan, as_json)
+
+
+@app.command()
+def build(
+    model: Model,
+    board: BoardName,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Where the project goes.", show_default="MODEL-BOARD"),
+    ] = None,
+    sram: Sram = None,
+    schedule: Schedule = "auto",
+    feed: Feed = "whole",
+    as_json: Json = False,
+) -> None:
+    """Generate the C project and compile the firmware."""
+    result = pipeline.build(model, board, out, sram=sram, schedule=schedule, feed=feed)
+    _show(result, report.build, as_json)
+
+
+@app.command()
+def verify(
+    project: Project,
+    port: Port = None,
+    inputs: Annotated[int, typer.Option(min=1, help="How many random inputs.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Run the firmware and compare every output byte with the NumPy reference."""
+    with report.progress(_ERRORS, "verifying") as progress:
+        result = pipeline.verify(project, port=port, inputs=inputs, seed=seed, progress=progress)
+    _show(result, report.verification, as_json)
+    if not result.bit_exact:
+        raise typer.Exit(CheckFailedError.exit_status)
+
+
+@app.command()
+def profile(project: Project, port: Port = None, as_json: Json = False) -> None:
+    """Count what each layer costs: instructions in an emulator, cycles on a board."""
+    _show(pipeline.profile(project, port=port), report.profile, as_json)
+
+
+@app.command()
+def run(
+    project: Project,
+    input_files: Annotated[
+        list[Path],
+        typer.Option("--input", help="A .npy file per model input.", show_default=False),
+    ],
+    port: Port = None,
+    as_json: Json = False,
+) -> None:
+    """Run one inference on the target and show the outputs."""
+    arrays = [_load_array(path) for path in input_files]
+    _show(pipeline.run(project, arrays, port=port), report.outputs, as_json)
+
+
+@app.command()
+def boards(as_json: Json = False) -> None:
+    """List the boards that firmware can be built for."""
+    _show(pipeline.boards(), report.boards, as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check that compilers, emulator and packages are there."""
+    result = pipeline.doctor()
+    _show(result, report.doctor, as_json)
+    if not result.ok:
+        raise typer.Exit(MissingToolError.exit_status)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"tinyml {version('tinyml')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
+
+
+_OUTPUT = Console()
+_ERRORS = Console(stderr=True)
+
+
+_T = TypeVar("_T", bound=Result)
+
+
+def _show(result: _T, printer: Callable[[Console, _T], None], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result.to_json(), indent=2, allow_nan=False))
+    else:
+        printer(_OUTPUT, result)
+
+
+def _load_array(path: Path) -> np.ndarray[Any, np.dtype[Any]]:
+    """The array in a .npy file; pickled objects are refused, for loading them runs code."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ModelError(f"{path}: cannot be read as a .npy array: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise ModelError(f"{path}: is no .npy file", hint="numpy.save(path, array) writes one")
+    return array
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    as_json = "--json" in arguments
+    try:
+        return app(args=list(arguments) or ["--help"], standalone_mode=False) or 0
+    except TinymlError as problem:
+        return _fail(problem, problem.exit_status, as_json)
+    except typer.TyperException as problem:
+        usage = TinymlError(problem.format_message(), hint="tinyml --help")
+        return _fail(usage, problem.exit_code, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(TinymlError("interrupted"), EXIT_INTERRUPTED, as_json)
+    except Exception as problem:
+        if os.environ.get(DEBUG_VARIABLE):
+            traceback.print_exc()
+        what = " ".join(f"{type(problem).__name__}: {problem}".split())
+        bug = TinymlError(
+            f"this is a bug in tinyml: {what}", hint=f"{DEBUG_VARIABLE}=1 shows the traceback"
+        )
+        return _fail(bug, EXIT_BUG, as_json)
+
+
+def _fail(problem: TinymlError, status: int, as_json: bool) -> int:
+    if as_json:
+        kind = type(problem).__name__
+        error = {"kind": kind, "what": problem.what, "hint": problem.hint, "exit_status": status}
+        print(json.dumps({"error": error}, indent=2))
+    report.error(_ERRORS, problem)
+    return status

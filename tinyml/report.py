@@ -1,0 +1,249 @@
+"""Reports for people: Rich tables that fit 80 columns, and progress on standard error."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tinyml.errors import TinymlError
+from tinyml.results import (
+    BoardList,
+    BuildReport,
+    DoctorReport,
+    Inspection,
+    Mismatch,
+    PlanReport,
+    ProfileReport,
+    RunReport,
+    TensorInfo,
+    VerifyReport,
+)
+
+VALUES_SHOWN = 16
+"""Output elements that `tinyml run` prints per tensor; --json has them all."""
+
+
+def inspection(console: Console, report: Inspection) -> None:
+    """What is in a model file."""
+    table = _table(("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"))
+    for index, op in enumerate(report.ops):
+        table.add_row(str(index), op.op, _shapes(op.inputs), _shapes(op.outputs), _count(op.macs))
+    console.print(table)
+    for label, tensors in (("input", report.inputs), ("output", report.outputs)):
+        for tensor in tensors:
+            console.print(f"{label:7} {escape(_tensor(tensor))}", highlight=False)
+    _facts(
+        console,
+        ("weights", f"{report.weight_bytes:,} bytes"),
+        ("MACs", f"{report.macs:,}"),
+    )
+    for entry in report.unsupported:
+        line = ", ".join(f"{key}: {value}" for key, value in entry.items())
+        console.print(f"[red]unsupported[/red] {escape(line)}", highlight=False)
+
+
+def plan(console: Console, report: PlanReport) -> None:
+    """The per-layer table, the picture of the arena and the totals."""
+    layers(console, report)
+    if report.picture:
+        console.print(report.picture, markup=False, highlight=False, soft_wrap=True)
+    proof = "the least there is for this order" if report.optimal else "not proven to be the least"
+    _facts(
+        console,
+        ("board", report.board),
+        ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
+        ("MACs", _macs(report)),
+    )
+
+
+def layers(console: Console, report: PlanReport) -> None:
+    """One line per layer: op, shapes, MACs, live SRAM; the peak is marked."""
+    table = _table(
+        ("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"), ("SRAM", "right")
+    )
+    for index, layer in enumerate(report.layers):
+        peak = layer.peak_sram_bytes == report.peak_sram_bytes
+        table.add_row(
+            str(index),
+            layer.op,
+            _shapes(layer.inputs),
+            _shapes(layer.outputs),
+            _count(layer.macs),
+            f"{layer.peak_sram_bytes:,}{' *' if peak else '  '}",
+        )
+    console.print(table)
+    console.print("SRAM: live bytes of the arena while the layer runs; * is the peak")
+
+
+def build(console: Console, report: BuildReport) -> None:
+    """Where the project is and how large."""
+    _facts(
+        console,
+        ("project", report.project),
+        ("firmware", report.elf),
+        ("compiler", report.compiler),
+        (
+            "flash",
+            f"{report.flash_bytes:,} bytes"
+            f" ({report.code_bytes:,} code, {report.const_bytes:,} constants)",
+        ),
+        ("SRAM", f"{report.sram_bytes:,} bytes ({report.arena_bytes:,} of them the arena)"),
+        ("stack", f"{report.stack_bytes:,} bytes reserved"),
+    )
+
+
+def verification(console: Console, report: VerifyReport) -> None:
+    """The verdict."""
+    word = "[bold green]BIT-EXACT[/]" if report.bit_exact else "[bold red]DIFFERENT[/]"
+    console.print(f"{word} on {escape(report.board)}", highlight=False)
+    _facts(
+        console,
+        ("inputs", f"{report.inputs:,}"),
+        ("compared", f"{report.bytes_compared:,} output bytes, one by one"),
+        ("", f"{report.op_outputs_compared:,} layer outputs, by checksum"),
+        ("mismatches", f"{report.mismatches:,}"),
+    )
+    if report.accuracy is not None:
+        _facts(console, ("accuracy", f"{report.accuracy:.2%}, as run on {report.board}"))
+    if report.first_mismatch is not None:
+        _facts(
+            console,
+            ("difference", f"at most {report.max_abs_diff:g}"),
+            ("first", _mismatch(report.first_mismatch)),
+        )
+
+
+def profile(console: Console, report: ProfileReport) -> None:
+    """Cost per layer, always with its unit."""
+    table = _table(
+        ("op", "left"),
+        ("MACs", "right"),
+        (report.unit, "right"),
+        ("per MAC", "right"),
+        ("share", "right"),
+    )
+    for index, layer in enumerate(report.layers):
+        table.add_row(
+            str(index),
+            layer.op,
+            _count(layer.macs),
+            f"{layer.count:,}",
+            f"{layer.count / layer.macs:.2f}" if layer.macs else "-",
+            f"{layer.count / report.total:.1%}" if report.total else "-",
+        )
+    console.print(table)
+    _facts(
+        console,
+        ("total", f"{report.total:,} {report.unit} per inference on {report.board}"),
+        ("arena", f"{report.arena_bytes_touched:,} bytes touched of {report.arena_bytes:,}"),
+        ("stack", f"{report.stack_bytes_used:,} bytes used"),
+    )
+
+
+def outputs(console: Console, report: RunReport) -> None:
+    """The outputs of one inference."""
+    for name, values in report.outputs.items():
+        shown = " ".join(f"{value:g}" for value in values[:VALUES_SHOWN])
+        more = f" ... {len(values):,} in all (--json has them)"
+        line = f"{name} {_shape(report.shapes[name])}: {shown}"
+        console.print(escape(line + (more if len(values) > VALUES_SHOWN else "")), highlight=False)
+
+
+def boards(console: Console, report: BoardList) -> None:
+    """All boards."""
+    table = _table(("board", "left"), ("what it is", "left"), numbered=False)
+    for board in report.boards:
+        table.add_row(board.name, escape(board.title))
+    console.print(table)
+
+
+def doctor(console: Console, report: DoctorReport) -> None:
+    """What is there, and how to install what is not."""
+    table = _table(
+        ("", "left"), ("tool", "left"), ("version", "left"), ("for", "left"), numbered=False
+    )
+    for check in report.checks:
+        mark = "[green]ok[/]" if check.found else "[red]missing[/]"
+        table.add_row(mark, escape(check.name), escape(check.version), escape(check.needed_for))
+    console.print(table)
+    for check in report.checks:
+        if not check.found:
+            console.print(f"{escape(check.name)}: {escape(check.install)}", highlight=False)
+
+
+def error(console: Console, problem: TinymlError) -> None:
+    """One line for what happened, one for what to try."""
+    console.print(f"[bold red]error:[/] {escape(problem.what)}", highlight=False, soft_wrap=True)
+    if problem.hint:
+        console.print(f"[bold]try:[/] {escape(problem.hint)}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that `(done, total)` calls move; on a terminal only, and gone at the end."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(what, total=None)
+
+        def update(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+def _table(*columns: tuple[str, str], numbered: bool = True) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    if numbered:
+        table.add_column("#", justify="right")
+    for name, justify in columns:
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    return table
+
+
+def _facts(console: Console, *facts: tuple[str, str]) -> None:
+    for label, value in facts:
+        console.print(f"{label:11}{escape(value)}", highlight=False, soft_wrap=True)
+
+
+def _shapes(shapes: Sequence[Sequence[int]]) -> str:
+    return " ".join(_shape(shape) for shape in shapes)
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _count(count: int) -> str:
+    return f"{count:,}" if count else "-"
+
+
+def _macs(report: PlanReport) -> str:
+    if not report.model_macs:
+        return f"{report.macs:,}"
+    return f"{report.macs:,} ({report.macs / report.model_macs:.2f} x the model's own)"
+
+
+def _tensor(tensor: TensorInfo) -> str:
+    quant = ""
+    if tensor.scale is not None:
+        quant = f", real = {tensor.scale:.9g} * (q - {tensor.zero_point})"
+    return f"{tensor.name}: {tensor.dtype} {_shape(tensor.shape)}{quant}"
+
+
+def _mismatch(first: Mismatch) -> str:
+    where = f"{first.kind} '{first.op}'" if first.op else "the output"
+    return (
+        f"input {first.input}, {where}, tensor '{first.tensor}', element {first.index}:"
+        f" expected {first.expected:g}, got {first.actual:g}"
+    )
