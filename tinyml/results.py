@@ -1,0 +1,241 @@
+"""What each step reports: frozen data with the keys that `--json` prints.
+
+The keys are the command line's contract with scripts; bytes are bytes, counts
+are counts, and a figure with a unit names it in a field of its own.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A report that prints as one JSON object."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """A model's input or output as a user sees it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpInfo:
+    """One operator; `inputs` and `outputs` are the shapes of its activations."""
+
+    name: str
+    op: str
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection(Result):
+    """What is in a model file."""
+
+    model: str
+    ops: tuple[OpInfo, ...]
+    macs: int
+    weight_bytes: int
+    """Bytes of all constants: weights, biases and constant operands."""
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    unsupported: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPlan:
+    """One operator of a plan: where memory and work go."""
+
+    name: str
+    op: str
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    macs: int
+    peak_sram_bytes: int
+    """Live arena bytes while the operator runs."""
+    kernel: str
+    """The C kernel; empty for an operator that is only a view."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlan:
+    """Operators that run together."""
+
+    kind: str
+    ops: tuple[str, ...]
+    peak_sram_bytes: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParetoPoint:
+    """One choice between memory and work."""
+
+    peak_sram_bytes: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport(Result):
+    """The memory plan of a model on a board."""
+
+    model: str
+    board: str
+    peak_sram_bytes: int
+    arena_bytes: int
+    lower_bound_bytes: int
+    optimal: bool
+    """Whether the offsets are proven to be the best there are for this schedule."""
+    macs: int
+    """Multiply-accumulates that one inference executes."""
+    model_macs: int
+    feed: str
+    segments: tuple[SegmentPlan, ...]
+    layers: tuple[LayerPlan, ...]
+    pareto: tuple[ParetoPoint, ...]
+    picture: str = field(default="", metadata={"json": False})
+
+    def to_json(self) -> dict[str, Any]:
+        """The report without the picture, which is for people."""
+        values = asdict(self)
+        del values["picture"]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport(Result):
+    """A built project and its sizes in bytes."""
+
+    project: str
+    board: str
+    elf: str
+    compiler: str
+    arena_bytes: int
+    sram_bytes: int
+    """Arena plus .data and .bss of the whole firmware, serial link included; no stack."""
+    flash_bytes: int
+    code_bytes: int
+    const_bytes: int
+    stack_bytes: int
+    """Stack that the board reserves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The first place where the target and the reference differ."""
+
+    input: int
+    """Index of the input, from 0."""
+    op: str
+    """The first operator whose output differs ("" when only the graph output is known)."""
+    kind: str
+    tensor: str
+    index: int
+    """Flat element index in the tensor."""
+    expected: float
+    actual: float
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport(Result):
+    """Target against reference."""
+
+    project: str
+    board: str
+    bit_exact: bool
+    inputs: int
+    bytes_compared: int
+    """Output bytes compared one by one."""
+    op_outputs_compared: int
+    """Intermediate tensors compared by checksum and length."""
+    mismatches: int
+    """Output bytes that differ."""
+    max_abs_diff: float
+    """Largest difference of an output element, in its own unit (quantised steps for int8)."""
+    first_mismatch: Mismatch | None
+    accuracy: float | None = None
+    """Share of labels met by the target's outputs, when labels were given."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerProfile:
+    """Cost of one operator."""
+
+    name: str
+    op: str
+    count: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileReport(Result):
+    """Cost of one inference; `unit` is "instructions" (emulator) or "cycles" (hardware)."""
+
+    project: str
+    board: str
+    unit: str
+    total: int
+    layers: tuple[LayerProfile, ...]
+    arena_bytes: int
+    arena_bytes_touched: int
+    stack_bytes_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport(Result):
+    """Outputs of one inference on the target, flat, by tensor name."""
+
+    project: str
+    board: str
+    outputs: dict[str, list[float]]
+    shapes: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class BoardInfo:
+    """One line of the board list."""
+
+    name: str
+    title: str
+    core: str
+    flash_bytes: int
+    sram_bytes: int
+    emulator: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoardList(Result):
+    """All boards."""
+
+    boards: tuple[BoardInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCheck:
+    """One program or package."""
+
+    name: str
+    found: bool
+    version: str
+    needed_for: str
+    install: str
+    """The command that installs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport(Result):
+    """Whether this machine has what tinyml needs."""
+
+    ok: bool
+    checks: tuple[ToolCheck, ...]
