@@ -197,7 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
-        return app(args=list(arguments) or ["--help"], standalone_mode=False) or 0
+        command = list(arguments) or ["--help"]
+        return app(args=command, prog_name="tinyml", standalone_mode=False) or 0
     except TinymlError as problem:
         return _fail(problem, problem.exit_status, as_json)
     except typer.TyperException as problem:
