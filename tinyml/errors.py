@@ -4,6 +4,7 @@ The command line maps each class to an exit status (see `exit_status`), so a
 script can tell a failed check from bad input and from a missing tool.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 
@@ -29,8 +30,26 @@ class ModelError(TinymlError):
     """The model file is damaged, or says something a model cannot mean."""
 
 
+@dataclass(frozen=True, slots=True)
+class UnsupportedOp:
+    """One operator of a model that cannot be deployed."""
+
+    op: str
+    """TFLite's name of the operator."""
+    tensors: tuple[str, ...]
+    """Names of its outputs."""
+    reason: str
+
+
 class UnsupportedError(TinymlError):
-    """The model is sound but uses something this version cannot deploy."""
+    """The model is sound but uses something this version cannot deploy.
+
+    `items` lists the operators, all of them at once, where operators are the cause.
+    """
+
+    def __init__(self, what: str, *, hint: str = "", items: tuple[UnsupportedOp, ...] = ()) -> None:
+        super().__init__(what, hint=hint)
+        self.items = items
 
 
 class GraphError(TinymlError):

@@ -84,8 +84,7 @@ class _Windowed(Op, ABC):
     def _extent(
         self, x: Shape, kernel: tuple[int, int], dilation: tuple[int, int] = (1, 1)
     ) -> tuple[int, int]:
-        if len(x) != 4:
-            raise ValueError(f"input must have 4 dimensions, has {len(x)}")
+        _check_rank("input", x, 4)
         p = self.pads
         return (
             _window(x[1], kernel[0], self.stride[0], dilation[0], p.top + p.bottom),
@@ -102,6 +101,7 @@ class Conv2D(_Windowed):
 
     def infer(self, inputs: OptionalShapes) -> Shapes:
         x, w = required(inputs, 2)
+        _check_rank("weights", w, 4)
         height, width = self._extent(x, (w[1], w[2]), self.dilation)
         if w[3] != x[3]:
             raise ValueError(f"weights take {w[3]} channels, input has {x[3]}")
@@ -122,6 +122,7 @@ class DepthwiseConv2D(_Windowed):
 
     def infer(self, inputs: OptionalShapes) -> Shapes:
         x, w = required(inputs, 2)
+        _check_rank("weights", w, 4)
         height, width = self._extent(x, (w[1], w[2]), self.dilation)
         if w[0] != 1 or w[3] != x[3] * self.multiplier:
             raise ValueError(f"weights {w} do not match {x[3]} channels x {self.multiplier}")
@@ -142,11 +143,12 @@ class FullyConnected(Op):
 
     def infer(self, inputs: OptionalShapes) -> Shapes:
         x, w = required(inputs, 2)
+        _check_rank("weights", w, 2)
         if prod(x) % w[1]:
             raise ValueError(f"{prod(x)} inputs are no multiple of {w[1]}")
         if self.keep_dims:
-            if x[-1] != w[1]:
-                raise ValueError(f"last dimension {x[-1]} differs from {w[1]}")
+            if x[-1:] != w[1:]:
+                raise ValueError(f"the last dimension of {x} differs from {w[1]}")
             return ((*x[:-1], w[0]),)
         return ((prod(x) // w[1], w[0]),)
 
@@ -163,6 +165,7 @@ class _Pool(_Windowed, ABC):
 
     def infer(self, inputs: OptionalShapes) -> Shapes:
         (x,) = required(inputs, 1)
+        _check_rank("input", x, 4)
         return ((x[0], *self._extent(x, self.filter), x[3]),)
 
 
@@ -451,8 +454,7 @@ class _Resize(Op, ABC):
 
     def infer(self, inputs: OptionalShapes) -> Shapes:
         (x,) = required(inputs, 1)
-        if len(x) != 4:
-            raise ValueError(f"input must have 4 dimensions, has {len(x)}")
+        _check_rank("input", x, 4)
         return ((x[0], *self.size, x[3]),)
 
 
@@ -481,6 +483,11 @@ class ArgMax(Op):
         (x,) = required(inputs, 1)
         _check_axes((self.axis,), len(x))
         return (x[: self.axis] + x[self.axis + 1 :],)
+
+
+def _check_rank(what: str, shape: Shape, rank: int) -> None:
+    if len(shape) != rank:
+        raise ValueError(f"{what} must have {rank} dimensions, has {len(shape)}")
 
 
 def _check_axes(axes: tuple[int, ...], rank: int) -> None:
