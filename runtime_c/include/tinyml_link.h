@@ -64,16 +64,16 @@ extern "C" {
 
 typedef enum {
   TINYML_LINK_OK = 0,
-  TINYML_LINK_BAD_COMMAND = 1,   /* no such command */
-  TINYML_LINK_BAD_LENGTH = 2,    /* the payload does not have the command's length */
-  TINYML_LINK_BAD_RANGE = 3,     /* an index or offset outside of what there is */
-  TINYML_LINK_BAD_INPUTS = 4,    /* the inputs in memory are not those the host means */
-  TINYML_LINK_MODEL_ERROR = 5    /* the model refused to run; see `model_status` */
+  TINYML_LINK_BAD_COMMAND = 1, /* no such command */
+  TINYML_LINK_BAD_LENGTH = 2,  /* the payload does not have the command's length */
+  TINYML_LINK_BAD_RANGE = 3,   /* an index or offset outside of what there is */
+  TINYML_LINK_BAD_INPUTS = 4,  /* the inputs in memory are not those the host means */
+  TINYML_LINK_MODEL_ERROR = 5  /* the model refused to run; see `model_status` */
 } tinyml_link_status;
 
 /* Spaces for READ; `index` counts tensors and is 0 elsewhere. */
 enum {
-  TINYML_LINK_NAME = 0,           /* text, as the next two */
+  TINYML_LINK_NAME = 0, /* text, as the next two */
   TINYML_LINK_IDENTITY = 1,
   TINYML_LINK_BUILD = 2,
   TINYML_LINK_INPUT_REGIONS = 3,  /* tinyml_region[] */
@@ -81,7 +81,7 @@ enum {
   TINYML_LINK_INPUT = 5,
   TINYML_LINK_OUTPUT = 6,
   TINYML_LINK_ARENA = 7,
-  TINYML_LINK_RECORDS = 8         /* tinyml_link_record[], as many as the last INVOKE left */
+  TINYML_LINK_RECORDS = 8 /* tinyml_link_record[], as many as the last INVOKE left */
 };
 
 /* Options of INVOKE. */
@@ -92,10 +92,11 @@ enum {
 
 typedef struct {
   uint16_t protocol;
-  uint16_t payload;         /* TINYML_LINK_PAYLOAD */
-  uint32_t unit;            /* tinyml_unit */
-  uint32_t numerator;       /* count = ticks * numerator / denominator */
+  uint16_t payload;   /* TINYML_LINK_PAYLOAD */
+  uint32_t unit;      /* tinyml_unit */
+  uint32_t numerator; /* count = ticks * numerator / denominator */
   uint32_t denominator;
+  uint32_t clock_hz; /* processor clock; 0: not known */
   uint32_t arena_bytes;
   uint16_t op_count;
   uint16_t input_count;
@@ -104,7 +105,7 @@ typedef struct {
 } tinyml_link_hello;
 
 typedef struct {
-  uint32_t ticks_low;    /* of the whole inference, observer included in no part */
+  uint32_t ticks_low; /* of the whole inference, observer included in no part */
   uint32_t ticks_high;
   int16_t model_status;  /* tinyml_status */
   uint16_t record_count; /* outputs observed; those beyond record_capacity have no record */
@@ -125,7 +126,7 @@ typedef struct {
   uint8_t *arena;              /* model->arena_bytes, aligned to TINYML_ALIGNMENT */
   tinyml_link_record *records; /* room for one record per observed output */
   uint16_t record_capacity;
-  const char *build;           /* compiler and flags, for people */
+  const char *build; /* compiler and flags, for people */
 } tinyml_link_config;
 
 /* Answers requests until the link is closed, which on a board is never. Returns 0. */

@@ -25,6 +25,7 @@ typedef struct {
   uint32_t unit;
   uint32_t numerator;
   uint32_t denominator;
+  uint32_t clock_hz; /* the processor clock as it was set up; 0: not known */
 } tinyml_port_scale;
 
 /* Sets up clock, serial port and counter. Called once, before anything else here. */

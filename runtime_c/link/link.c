@@ -1,0 +1,313 @@
+#include <string.h>
+
+#include "frame.h"
+#include "tinyml_link.h"
+#include "tinyml_port.h"
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the link sends structs as they lie in memory, and the protocol is little-endian"
+#endif
+
+enum { HELLO = 1, READ = 2, WRITE = 3, INVOKE = 4, PAINT = 5, MARKS = 6 };
+enum { BUSY = 0x7e, FAULT = 0x7f, ANSWER = 0x80 };
+
+#define HEADER_BYTES 3u /* command, sequence */
+#define WRITE_FIELDS 6u /* what precedes the data of a WRITE: the longest request */
+#define CALIBRATION_CALLS 64u
+
+static struct {
+  const tinyml_link_config *config;
+  tinyml_frame_out out;
+  tinyml_frame_in in;
+  uint8_t request[HEADER_BYTES + WRITE_FIELDS + TINYML_LINK_PAYLOAD + 4u];
+  uint16_t sequence;
+
+  /* The last INVOKE, as long as no other request came after it. */
+  uint8_t invoked_valid;
+  uint8_t invoked_answer; /* tinyml_link_status */
+  uint16_t invoked_sequence;
+  tinyml_link_invoked invoked;
+
+  /* The inference that runs. */
+  uint8_t quiet; /* no BUSY frames: the observer measures itself */
+  uint8_t options;
+  uint16_t stop_op;
+  uint16_t stop_output;
+  uint16_t count;
+  uint64_t mark;  /* ticks when the observer last returned */
+  uint64_t total; /* ticks spent outside of the observer */
+} server;
+
+static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | (unsigned)p[1] << 8); }
+
+static uint32_t get32(const uint8_t *p) { return get16(p) | (uint32_t)get16(p + 2) << 16; }
+
+static void begin(uint8_t command, uint16_t sequence) {
+  tinyml_frame_begin(&server.out);
+  tinyml_frame_put(&server.out, &command, sizeof command);
+  tinyml_frame_put(&server.out, &sequence, sizeof sequence);
+}
+
+static void answer(uint8_t status, const void *first, size_t first_bytes, const void *second,
+                   size_t second_bytes) {
+  begin((uint8_t)(server.request[0] | ANSWER), server.sequence);
+  tinyml_frame_put(&server.out, &status, sizeof status);
+  tinyml_frame_put(&server.out, first, first_bytes);
+  tinyml_frame_put(&server.out, second, second_bytes);
+  tinyml_frame_end(&server.out);
+}
+
+static void answer_status(uint8_t status) { answer(status, "", 0, "", 0); }
+
+static void hello(void) {
+  const tinyml_link_config *config = server.config;
+  const tinyml_port_scale scale = tinyml_port_counter_scale();
+  const tinyml_link_hello reply = {
+      .protocol = TINYML_LINK_PROTOCOL,
+      .payload = TINYML_LINK_PAYLOAD,
+      .unit = scale.unit,
+      .numerator = scale.numerator,
+      .denominator = scale.denominator,
+      .clock_hz = scale.clock_hz,
+      .arena_bytes = config->model->arena_bytes,
+      .op_count = config->model->op_count,
+      .input_count = config->model->input_count,
+      .output_count = config->model->output_count,
+      .record_capacity = config->record_capacity,
+  };
+  answer(TINYML_LINK_OK, &reply, sizeof reply, "", 0);
+}
+
+/* Where a space lies; NULL if there is no such space. */
+static const uint8_t *find_space(uint8_t space, uint16_t index, size_t *bytes) {
+  const tinyml_model_info *model = server.config->model;
+  const char *text = NULL;
+  const tinyml_region *region = NULL;
+  switch (space) {
+    case TINYML_LINK_NAME:
+      text = model->name;
+      break;
+    case TINYML_LINK_IDENTITY:
+      text = model->identity;
+      break;
+    case TINYML_LINK_BUILD:
+      text = server.config->build;
+      break;
+    case TINYML_LINK_INPUT_REGIONS:
+      *bytes = model->input_count * sizeof(tinyml_region);
+      return (const uint8_t *)model->inputs;
+    case TINYML_LINK_OUTPUT_REGIONS:
+      *bytes = model->output_count * sizeof(tinyml_region);
+      return (const uint8_t *)model->outputs;
+    case TINYML_LINK_INPUT:
+      region = index < model->input_count ? &model->inputs[index] : NULL;
+      break;
+    case TINYML_LINK_OUTPUT:
+      region = index < model->output_count ? &model->outputs[index] : NULL;
+      break;
+    case TINYML_LINK_ARENA:
+      *bytes = model->arena_bytes;
+      return server.config->arena;
+    case TINYML_LINK_RECORDS: {
+      const uint16_t capacity = server.config->record_capacity;
+      *bytes = (server.count < capacity ? server.count : capacity) * sizeof(tinyml_link_record);
+      return (const uint8_t *)server.config->records;
+    }
+    default:
+      break;
+  }
+  if (text != NULL) {
+    *bytes = strlen(text);
+    return (const uint8_t *)text;
+  }
+  if (region != NULL) {
+    *bytes = region->bytes;
+    return server.config->arena + region->offset;
+  }
+  return NULL;
+}
+
+static void read_space(const uint8_t *fields) {
+  size_t bytes = 0;
+  const uint8_t *data = find_space(fields[0], get16(fields + 1), &bytes);
+  const uint32_t offset = get32(fields + 3);
+  size_t n = get16(fields + 7);
+  if (data == NULL || offset > bytes) {
+    answer_status(TINYML_LINK_BAD_RANGE);
+    return;
+  }
+  const uint32_t size = (uint32_t)bytes;
+  if (n > bytes - offset) n = bytes - offset;
+  if (n > TINYML_LINK_PAYLOAD) n = TINYML_LINK_PAYLOAD;
+  answer(TINYML_LINK_OK, &size, sizeof size, data + offset, n);
+}
+
+static void write_input(const uint8_t *fields, size_t n) {
+  const tinyml_model_info *model = server.config->model;
+  const uint16_t index = get16(fields);
+  const uint32_t offset = get32(fields + 2);
+  if (index >= model->input_count || offset > model->inputs[index].bytes ||
+      n > model->inputs[index].bytes - offset) {
+    answer_status(TINYML_LINK_BAD_RANGE);
+    return;
+  }
+  memcpy(server.config->arena + model->inputs[index].offset + offset, fields + WRITE_FIELDS, n);
+  answer_status(TINYML_LINK_OK);
+}
+
+/* Only what runs between two calls is counted, and nothing of what is done here. */
+static int observe(void *user, uint16_t op, uint16_t output, const void *data, size_t bytes) {
+  const uint64_t ticks = tinyml_port_ticks() - server.mark;
+  (void)user;
+  server.total += ticks;
+  if (!server.quiet) {
+    if (server.count < server.config->record_capacity) {
+      tinyml_link_record *record = &server.config->records[server.count];
+      record->op = op;
+      record->output = output;
+      record->bytes = (uint32_t)bytes;
+      record->crc = server.options & TINYML_LINK_CHECKSUMS ? tinyml_crc32(0, data, bytes) : 0;
+      record->ticks = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+    }
+    ++server.count;
+    begin(BUSY, server.sequence);
+    tinyml_frame_put(&server.out, &op, sizeof op);
+    tinyml_frame_end(&server.out);
+  }
+  const int stop =
+      (server.options & TINYML_LINK_STOP) && op == server.stop_op && output == server.stop_output;
+  server.mark = tinyml_port_ticks();
+  return stop;
+}
+
+/* The ticks that CALIBRATION_CALLS observations find where nothing runs between them. */
+static uint32_t observer_overhead(const tinyml_observer *observer) {
+  server.quiet = 1;
+  server.total = 0;
+  server.mark = tinyml_port_ticks();
+  for (unsigned i = 0; i < CALIBRATION_CALLS; ++i) {
+    (void)observer->on_output(observer->user, UINT16_MAX, 0, NULL, 0);
+  }
+  server.quiet = 0;
+  return (uint32_t)server.total;
+}
+
+static uint32_t inputs_crc(void) {
+  const tinyml_model_info *model = server.config->model;
+  uint32_t crc = 0;
+  for (uint16_t i = 0; i < model->input_count; ++i) {
+    crc = tinyml_crc32(crc, server.config->arena + model->inputs[i].offset, model->inputs[i].bytes);
+  }
+  return crc;
+}
+
+static uint8_t run(const uint8_t *fields) {
+  const tinyml_observer observer = {observe, NULL};
+  tinyml_model model = {server.config->arena, &observer};
+  if (inputs_crc() != get32(fields)) return TINYML_LINK_BAD_INPUTS;
+  server.options = fields[4];
+  server.stop_op = get16(fields + 5);
+  server.stop_output = get16(fields + 7);
+  server.count = 0;
+  tinyml_port_counter_reset();
+  server.invoked.overhead = observer_overhead(&observer);
+  server.total = 0;
+  /* Counts start at the same phase of the counter every time: they repeat exactly. */
+  tinyml_port_counter_reset();
+  server.mark = tinyml_port_ticks();
+  const tinyml_status status = server.config->model->invoke(&model);
+  server.total += tinyml_port_ticks() - server.mark;
+  server.invoked.ticks_low = (uint32_t)server.total;
+  server.invoked.ticks_high = (uint32_t)(server.total >> 32);
+  server.invoked.model_status = (int16_t)status;
+  server.invoked.record_count = server.count;
+  return status < 0 ? TINYML_LINK_MODEL_ERROR : TINYML_LINK_OK;
+}
+
+static void invoke(const uint8_t *fields) {
+  if (!server.invoked_valid || server.invoked_sequence != server.sequence) {
+    memset(&server.invoked, 0, sizeof server.invoked);
+    server.invoked_answer = run(fields);
+    server.invoked_sequence = server.sequence;
+    server.invoked_valid = 1;
+  }
+  answer(server.invoked_answer, &server.invoked, sizeof server.invoked, "", 0);
+}
+
+static void paint(uint8_t pattern) {
+  memset(server.config->arena, pattern, server.config->model->arena_bytes);
+  tinyml_port_paint_stack(pattern);
+  answer_status(TINYML_LINK_OK);
+}
+
+static void marks(uint8_t pattern) {
+  uint32_t reply[2] = {server.config->model->arena_bytes, 0};
+  while (reply[0] > 0 && server.config->arena[reply[0] - 1u] == pattern) --reply[0];
+  reply[1] = tinyml_port_stack_used(pattern);
+  answer(TINYML_LINK_OK, reply, sizeof reply, "", 0);
+}
+
+static void dispatch(void) {
+  /* Lengths of the fields, by command; a WRITE has data after them. */
+  static const uint8_t lengths[] = {0, 0, 9, WRITE_FIELDS, 9, 1, 1};
+  const uint8_t command = server.request[0];
+  const uint8_t *fields = server.request + HEADER_BYTES;
+  const size_t bytes = server.in.length - HEADER_BYTES;
+  server.sequence = get16(server.request + 1);
+  if (command != INVOKE) server.invoked_valid = 0;
+  if (command < HELLO || command > MARKS) {
+    answer_status(TINYML_LINK_BAD_COMMAND);
+  } else if (command == WRITE ? bytes < WRITE_FIELDS : bytes != lengths[command]) {
+    answer_status(TINYML_LINK_BAD_LENGTH);
+  } else {
+    switch (command) {
+      case HELLO:
+        hello();
+        break;
+      case READ:
+        read_space(fields);
+        break;
+      case WRITE:
+        write_input(fields, bytes - WRITE_FIELDS);
+        break;
+      case INVOKE:
+        invoke(fields);
+        break;
+      case PAINT:
+        paint(fields[0]);
+        break;
+      default:
+        marks(fields[0]);
+        break;
+    }
+  }
+}
+
+int tinyml_link_serve(const tinyml_link_config *config) {
+  memset(&link, 0, sizeof link);
+  server.config = config;
+  server.in.data = server.request;
+  server.in.capacity = sizeof server.request;
+  for (;;) {
+    const int byte = tinyml_port_read();
+    if (byte < 0) return 0;
+    if (tinyml_frame_in_byte(&server.in, (uint8_t)byte)) {
+      if (server.in.length >= HEADER_BYTES) dispatch();
+      tinyml_frame_in_reset(&server.in);
+    }
+  }
+}
+
+void tinyml_port_on_fault(const uint32_t *frame, uint32_t cause) {
+  const uint32_t report[3] = {frame ? frame[6] : 0, frame ? frame[5] : 0, cause};
+  do {
+    begin(FAULT, 0);
+    tinyml_frame_put(&server.out, report, sizeof report);
+    tinyml_frame_end(&server.out);
+    int byte;
+    do {
+      byte = tinyml_port_read();
+      if (byte < 0) return;
+    } while (byte != 0);
+  } while (1);
+}
