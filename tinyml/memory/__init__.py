@@ -1,1 +1,37 @@
 """Where every buffer lies, and the proof that no two collide."""
+
+from collections.abc import Mapping
+
+from tinyml.ir.graph import Graph
+from tinyml.kernels.call import KernelCall
+from tinyml.memory.lifetimes import lifetimes, live_bytes, merged
+from tinyml.memory.place import place
+from tinyml.memory.plan import MemoryPlan
+from tinyml.schedule.schedule import Schedule
+
+__all__ = ["plan_memory"]
+
+
+def plan_memory(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> MemoryPlan:
+    """The smallest arena found for `graph` run as `schedule` says.
+
+    The result depends on the arguments alone, not on the time it takes.
+    """
+    found = lifetimes(graph, schedule, calls)
+    placement = place(found)
+    made = [
+        overlay
+        for overlay in found.overlays
+        if placement.offsets[overlay.old] == placement.offsets[overlay.new]
+    ]
+    buffers, home = merged(found, made)
+    offsets = {buffers[home[i]].name: offset for i, offset in enumerate(placement.offsets)}
+    buffers = tuple(sorted(buffers, key=lambda b: (b.first, offsets[b.name], b.last)))
+    return MemoryPlan(
+        arena_bytes=max((offsets[b.name] + b.bytes for b in buffers), default=0),
+        lower_bound=placement.lower_bound,
+        optimal=placement.optimal,
+        buffers=buffers,
+        offsets=offsets,
+        peaks=live_bytes(buffers, found.steps),
+    )

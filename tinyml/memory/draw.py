@@ -1,0 +1,104 @@
+"""A picture of the arena for a terminal: one line a step, addresses from left to right."""
+
+from collections.abc import Sequence
+
+from tinyml.ir.graph import Graph
+from tinyml.memory.plan import Buffer, MemoryPlan
+from tinyml.schedule.schedule import Schedule
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SCRATCH = "#"
+_FREE = "."
+_NAME = 20
+"""Columns for the op."""
+
+
+def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96) -> str:
+    """The arena at each step, then what the letters of the fullest step stand for.
+
+    A letter is a buffer, `#` a scratch, `.` a free byte; each column stands for
+    the same number of bytes and shows what holds most of them. `<` marks the
+    fullest steps. No line is longer than `width` columns (at least 60).
+    """
+    digits = len(str(max(plan.arena_bytes, 1)))
+    bar = max(width, 60) - (5 + _NAME + 1 + digits + 2 + 2 + 2)
+    scale = max(-(-plan.arena_bytes // bar), 1)
+    cells = -(-plan.arena_bytes // scale)
+    peak = max(plan.peaks)
+    letters = _letters(plan.buffers)
+    kind_of = {node.name: node.op.kind.lower() for node in graph.nodes}
+
+    lines = [
+        f"arena {plan.arena_bytes} bytes, {_verdict(plan)}; one column is {scale} bytes",
+        f"{'step':>4} {'op':<{_NAME}} {'bytes':>{digits}}  |{'0':<{cells}}|",
+    ]
+    for step, live in enumerate(plan.peaks):
+        nodes = schedule.segments[step].nodes if schedule.segments else ()
+        label = "+".join(kind_of[name] for name in nodes)
+        row = _row(plan, letters, step, cells, scale)
+        mark = " <" if live == peak else ""
+        lines.append(f"{step:>4} {_clip(label, _NAME):<{_NAME}} {live:>{digits}}  |{row}|{mark}")
+
+    fullest = plan.peaks.index(peak)
+    lines.append(f"fullest at step {fullest}, {peak} bytes:")
+    for buffer in sorted(_live(plan, fullest), key=lambda b: plan.offsets[b.name]):
+        start = plan.offsets[buffer.name]
+        text = (
+            f"  {letters[buffer.name]} {start:>{digits}} .. {start + buffer.bytes:<{digits}}"
+            f" {buffer.bytes:>{digits}} bytes  {', '.join(buffer.tensors) or buffer.name}"
+        )
+        lines.append(_clip(text, max(width, 60)))
+    return "\n".join(lines) + "\n"
+
+
+def _verdict(plan: MemoryPlan) -> str:
+    if plan.arena_bytes == plan.lower_bound:
+        return "the lower bound"
+    gap = f"lower bound {plan.lower_bound}"
+    return f"proven least ({gap})" if plan.optimal else gap
+
+
+def _clip(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 2] + ".."
+
+
+def _letters(buffers: Sequence[Buffer]) -> dict[str, str]:
+    """A letter per buffer, in turn; buffers that are live together differ while letters last."""
+    found: dict[str, str] = {}
+    turn = 0
+    for buffer in buffers:
+        if not buffer.tensors:
+            found[buffer.name] = _SCRATCH
+            continue
+        together = {found[b.name] for b in buffers if b.name in found and _meet(b, buffer)}
+        choices = [_LETTERS[(turn + i) % len(_LETTERS)] for i in range(len(_LETTERS))]
+        letter = next((c for c in choices if c not in together), choices[0])
+        turn = _LETTERS.index(letter) + 1
+        found[buffer.name] = letter
+    return found
+
+
+def _meet(a: Buffer, b: Buffer) -> bool:
+    return a.first <= b.last and b.first <= a.last
+
+
+def _live(plan: MemoryPlan, step: int) -> list[Buffer]:
+    return [buffer for buffer in plan.buffers if buffer.first <= step <= buffer.last]
+
+
+def _row(plan: MemoryPlan, letters: dict[str, str], step: int, cells: int, scale: int) -> str:
+    """The arena at `step`; a cell shows what holds most of its bytes."""
+    held = [{_FREE: min(scale, plan.arena_bytes - cell * scale)} for cell in range(cells)]
+    for buffer in _live(plan, step):
+        start = plan.offsets[buffer.name]
+        stop = start + buffer.bytes
+        letter = letters[buffer.name]
+        for cell in range(start // scale, -(-stop // scale)):
+            part = min(stop, (cell + 1) * scale) - max(start, cell * scale)
+            held[cell][letter] = held[cell].get(letter, 0) + part
+            held[cell][_FREE] -= part
+    return "".join(map(_most, held))
+
+
+def _most(cell: dict[str, int]) -> str:
+    return max(cell, key=lambda letter: (cell[letter], letter))

@@ -1,0 +1,120 @@
+"""Which tensors are the same bytes, who reads them, and whose place they may take.
+
+These facts do not depend on the order of execution: the search for an order
+and the lifetimes under a given order both start from them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tinyml.errors import GraphError
+from tinyml.ir.graph import Graph, Node
+from tinyml.kernels.call import Alias, KernelCall
+from tinyml.memory.plan import ALIGNMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Bytes in the arena, written once: a tensor and all its aliases.
+
+    Nodes and values are named by their position in `graph.nodes` and in the
+    result of `values`.
+    """
+
+    tensors: tuple[str, ...]
+    """The tensor that is written, then its aliases."""
+    bytes: int
+    """A multiple of `ALIGNMENT`."""
+    writer: int | None
+    """The node that writes it; None for a graph input."""
+    readers: frozenset[int]
+    """The nodes that need it, aliases included."""
+    kept: bool
+    """A graph output: it stays readable after the last step."""
+    overlays: tuple[int, ...]
+    """The values whose very bytes its writer may overwrite with it, in operand order.
+
+    This is safe only when `writer` is the last of all their readers to run.
+    """
+
+
+def aligned(size: int) -> int:
+    """`size` rounded up to a multiple of `ALIGNMENT`."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def values(graph: Graph, calls: Mapping[str, KernelCall]) -> tuple[Value, ...]:
+    """The values of `graph`: its inputs first, then what its nodes write, in order.
+
+    Constants lie in flash and are none. GraphError where a constant would have
+    to become an activation without a kernel that copies it.
+    """
+    value_of: dict[str, int] = {}
+    tensors: list[list[str]] = []
+    writers: list[int | None] = []
+    readers: list[set[int]] = []
+    overlays: list[tuple[int, ...]] = []
+
+    def add(name: str, writer: int | None, takes: tuple[int, ...] = ()) -> None:
+        value_of[name] = len(tensors)
+        tensors.append([name])
+        writers.append(writer)
+        readers.append(set())
+        overlays.append(takes)
+
+    for name in graph.inputs:
+        add(name, None)
+    for index, node in enumerate(graph.nodes):
+        for name in graph.activations(node):
+            readers[value_of[name]].add(index)
+        if isinstance(calls[node.name].loop, Alias):
+            source = node.inputs[0]
+            if source is None or source not in value_of:
+                raise GraphError(
+                    f"{node.op.kind} '{node.name}' is a view of constant '{source}'",
+                    hint="fold constants before planning",
+                )
+            value_of[node.output] = value_of[source]
+            tensors[value_of[source]].append(node.output)
+        else:
+            takes = _overlays(graph, node, calls[node.name], value_of)
+            for name in node.outputs:
+                add(name, index, takes)
+
+    for name in graph.outputs:
+        if name not in value_of:
+            raise GraphError(f"graph output '{name}' is constant: no step writes it")
+    kept = {value_of[name] for name in graph.outputs}
+    return tuple(
+        Value(
+            tensors=tuple(tensors[v]),
+            bytes=aligned(graph.tensors[tensors[v][0]].nbytes),
+            writer=writers[v],
+            readers=frozenset(readers[v]),
+            kept=v in kept,
+            overlays=tuple(u for u in overlays[v] if u not in kept),
+        )
+        for v in range(len(tensors))
+    )
+
+
+def _overlays(
+    graph: Graph, node: Node, call: KernelCall, value_of: Mapping[str, int]
+) -> tuple[int, ...]:
+    """The operand values that the only output of `node` may overwrite.
+
+    A value that the node reads at several positions must be allowed at each:
+    its kernel reads through all of them while it writes.
+    """
+    if len(node.outputs) != 1:
+        return ()
+    at = [value_of.get(name) if name is not None else None for name in node.inputs]
+    size = graph.tensors[node.output].nbytes
+    found: dict[int, None] = {}
+    for position in call.in_place:
+        value, name = at[position], node.inputs[position]
+        if value is None or name is None or graph.tensors[name].nbytes != size:
+            continue
+        if all(p in call.in_place for p, v in enumerate(at) if v == value):
+            found[value] = None
+    return tuple(found)
