@@ -1,1 +1,9 @@
-"""The NumPy reference: what every target must compute, byte for byte."""
+"""The NumPy reference: what every target must compute, byte for byte.
+
+It agrees with TFLite Micro's reference kernels in every bit. Each file implements a
+family of ops; `registry` maps an op class to its function, `interpreter` runs a graph.
+"""
+
+from tinyml.reference.interpreter import run
+
+__all__ = ["run"]
