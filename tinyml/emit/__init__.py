@@ -1,1 +1,5 @@
 """Plans to C projects."""
+
+from tinyml.emit.project import Project, emit, open_project
+
+__all__ = ["Project", "emit", "open_project"]

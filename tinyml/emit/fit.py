@@ -1,0 +1,67 @@
+"""Refuses a model that a board cannot hold, before anything is compiled.
+
+What is counted is a lower bound (constants and arena exactly, code at the
+least that any firmware has), so nothing that fits is refused here; what turns
+out too large only when it is linked is refused by the linker.
+"""
+
+from collections import Counter
+
+from tinyml.board import Board
+from tinyml.emit.view import ModelView
+from tinyml.errors import PlanError
+from tinyml.planning import Plan
+
+VECTOR_BYTES = 64
+LEAST_CODE_BYTES = 3072
+"""Startup, port and serial link, without any kernel."""
+LEAST_STATIC_BYTES = 1024
+"""The serial link's buffers."""
+RECORD_BYTES = 16
+"""Of each output that the serial link reports on."""
+
+
+def needs(plan: Plan, view: ModelView, board: Board) -> dict[str, int]:
+    """Bytes that each section of the firmware takes at least."""
+    structs = sum(4 * len(op.struct.fields) for op in view.ops if op.struct is not None)
+    return {
+        "vectors": VECTOR_BYTES,
+        "code": LEAST_CODE_BYTES,
+        "constants": view.const_bytes + structs,
+        "data": LEAST_STATIC_BYTES + RECORD_BYTES * view.observed,
+        "arena": plan.memory.arena_bytes,
+        "stack": board.stack_bytes,
+    }
+
+
+def check_fit(plan: Plan, view: ModelView, board: Board) -> None:
+    """PlanError when a memory region of `board` is too small; a host's never is."""
+    if board.kind == "host":
+        return
+    needed = needs(plan, view, board)
+    totals: Counter[str] = Counter()
+    for section, size in needed.items():
+        totals[board.region(section).name] += size
+    for region in board.regions:
+        total = totals[region.name]
+        if total <= region.bytes:
+            continue
+        parts = ", ".join(
+            f"{section} {size}"
+            for section, size in needed.items()
+            if board.region(section) == region
+        )
+        raise PlanError(
+            f"model '{plan.graph.name}' does not fit board '{board.name}': region "
+            f"'{region.name}' has {region.bytes} bytes, at least {total} are needed ({parts})",
+            hint=_hint(region.kind, plan.graph.name),
+        )
+
+
+def _hint(kind: str, model: str) -> str:
+    if kind == "flash":
+        return "choose a board with more flash ('tinyml boards'), or a model with fewer weights"
+    return (
+        "choose a board with more RAM ('tinyml boards'), or a model with smaller activations; "
+        f"'tinyml plan {model}.tflite' shows which op needs most"
+    )

@@ -1,0 +1,161 @@
+"""`manifest.json`: what a project is, for programs that have only its folder."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyml import __version__
+from tinyml.errors import ModelError
+from tinyml.ir.graph import Tensor
+from tinyml.planning import Plan
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+"""Raised whenever a reader must know of a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """A tensor in the arena; `scale` and `zero_point` are None where it has no single ones."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpEntry:
+    """An op; its place in the list is its index on the target."""
+
+    name: str
+    kind: str
+    macs: int
+    kernel: str
+    """Empty for an op that is only a view."""
+    inputs: tuple[TensorEntry, ...]
+    outputs: tuple[TensorEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All that is known of a project."""
+
+    tinyml: int
+    """FORMAT."""
+    version: str
+    name: str
+    """Prefix of the generated functions."""
+    model: str
+    """The model's own name."""
+    source_sha256: str
+    board: str
+    options: Mapping[str, Any]
+    """Options of the plan, as given."""
+    identity: str
+    arena_bytes: int
+    const_bytes: int
+    inputs: tuple[TensorEntry, ...]
+    outputs: tuple[TensorEntry, ...]
+    ops: tuple[OpEntry, ...]
+    files: Mapping[str, str]
+    """Path in the project -> SHA-256, of every generated file but the manifest itself."""
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=True) + "\n"
+
+
+def read_manifest(project: Path) -> Manifest:
+    """The manifest in the folder `project`; ModelError when the folder is no tinyml project."""
+    path = project / MANIFEST
+    hint = "generate it with 'tinyml build'"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ModelError(
+            f"'{project}' is no tinyml project: {MANIFEST}: {reason}", hint=hint
+        ) from None
+    except ValueError as error:
+        raise ModelError(f"'{path}' is damaged: {error}", hint=hint) from None
+    found = values.get("tinyml") if isinstance(values, dict) else None
+    if found != FORMAT:
+        raise ModelError(f"'{path}' has format {found!r}, this version reads {FORMAT}", hint=hint)
+    try:
+        ops = tuple(
+            OpEntry(**{**op, "inputs": _tensors(op["inputs"]), "outputs": _tensors(op["outputs"])})
+            for op in values.pop("ops")
+        )
+        inputs, outputs = _tensors(values.pop("inputs")), _tensors(values.pop("outputs"))
+        return Manifest(**values, inputs=inputs, outputs=outputs, ops=ops)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"'{path}' is damaged: {error}", hint=hint) from None
+
+
+def _tensors(values: list[dict[str, Any]]) -> tuple[TensorEntry, ...]:
+    return tuple(TensorEntry(**{**value, "shape": tuple(value["shape"])}) for value in values)
+
+
+def make_manifest(
+    plan: Plan,
+    *,
+    name: str,
+    board: str,
+    source: bytes,
+    options: Mapping[str, Any],
+    const_bytes: int,
+    identity: str,
+    files: Mapping[str, bytes],
+) -> Manifest:
+    """The manifest of a project with the given files."""
+    graph = plan.graph
+    nodes = {node.name: node for node in graph.nodes}
+
+    def entry(tensor: Tensor) -> TensorEntry:
+        single = tensor.quant is not None and len(tensor.quant.scales) == 1
+        return TensorEntry(
+            name=tensor.name,
+            shape=tensor.shape,
+            dtype=tensor.dtype.value,
+            scale=tensor.q.scale if single else None,
+            zero_point=tensor.q.zero_point if single else None,
+            offset=plan.memory.offset_of(tensor.name),
+            bytes=tensor.nbytes,
+        )
+
+    def entries(names: tuple[str, ...]) -> tuple[TensorEntry, ...]:
+        return tuple(entry(graph.tensors[n]) for n in names)
+
+    return Manifest(
+        tinyml=FORMAT,
+        version=__version__,
+        name=name,
+        model=graph.name,
+        source_sha256=hashlib.sha256(source).hexdigest(),
+        board=board,
+        options=dict(options),
+        identity=identity,
+        arena_bytes=plan.memory.arena_bytes,
+        const_bytes=const_bytes,
+        inputs=entries(graph.inputs),
+        outputs=entries(graph.outputs),
+        ops=tuple(
+            OpEntry(
+                name=node.name,
+                kind=node.op.kind,
+                macs=graph.macs(node),
+                kernel=plan.calls[node.name].kernel,
+                inputs=entries(graph.activations(node)),
+                outputs=entries(node.outputs),
+            )
+            for node in (nodes[n] for n in plan.schedule.order)
+        ),
+        files={path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
+    )

@@ -1,0 +1,178 @@
+"""A plan as a folder of C that builds without Python, and as the `Project` that names its parts."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tinyml.board import Board, load_board
+from tinyml.emit.fit import check_fit
+from tinyml.emit.flags import LINKER_SCRIPT, gcc_flags
+from tinyml.emit.manifest import MANIFEST, Manifest, make_manifest, read_manifest
+from tinyml.emit.render import render
+from tinyml.emit.runtime import runtime_files
+from tinyml.emit.view import ModelView, model_view
+from tinyml.errors import BuildError, ModelError
+from tinyml.planning import Plan
+
+MODEL_FILE = "model.tflite"
+"""The model that the project was made from, so that its folder is enough to verify it."""
+
+_C_FILES = (
+    ("src/{}.h", "model.h.j2"),
+    ("src/{}.c", "model.c.j2"),
+    ("src/{}_weights.h", "weights.h.j2"),
+    ("src/{}_weights.c", "weights.c.j2"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A generated project."""
+
+    root: Path
+    board: Board
+    manifest: Manifest
+
+    @property
+    def model_path(self) -> Path:
+        """The model file it was made from."""
+        return self.root / MODEL_FILE
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What to compile, relative to `root`."""
+        return _sources(self.manifest.files)
+
+    @property
+    def include_dirs(self) -> tuple[str, ...]:
+        """Where headers are, relative to `root`."""
+        return _include_dirs(self.manifest.files)
+
+
+def emit(
+    plan: Plan,
+    board: Board,
+    out_dir: Path,
+    *,
+    source: bytes,
+    name: str = "",
+    options: Mapping[str, Any] | None = None,
+) -> Project:
+    """Writes the project of `plan` for `board` into `out_dir`.
+
+    `source` is the model file, `name` the prefix of the generated functions (the
+    graph's name if empty), `options` what to record of how the plan was made.
+    A project that is already there is replaced: its own files and no others.
+
+    Raises PlanError when the board's memory is too small, BuildError when
+    `out_dir` holds anything that is no tinyml project.
+    """
+    old = _own_files(out_dir)
+    view = model_view(plan, name=name)
+    check_fit(plan, view, board)
+    files = _render_all(plan, board, view, source)
+    identity = _identity(files)
+    stamped = model_view(plan, name=name, identity=identity)
+    files |= _model_c(stamped)
+    manifest = make_manifest(
+        plan,
+        name=view.name,
+        board=board.name,
+        source=source,
+        options=options or {},
+        const_bytes=view.const_bytes,
+        identity=identity,
+        files=files,
+    )
+    for path in sorted(old - files.keys()):
+        (out_dir / path).unlink(missing_ok=True)
+    # First of all the manifest: after an interruption the folder is known as a project's.
+    _write(out_dir / MANIFEST, manifest.to_json().encode())
+    for path, data in files.items():
+        _write(out_dir / path, data)
+    return Project(out_dir, board, manifest)
+
+
+def open_project(root: Path) -> Project:
+    """The project in the folder `root`; ModelError when there is none."""
+    manifest = read_manifest(root)
+    return Project(root, load_board(manifest.board), manifest)
+
+
+def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dict[str, bytes]:
+    """Every file of the project but the manifest."""
+    kernels = {call.kernel for call in plan.calls.values() if call.kernel}
+    files = runtime_files(kernels, board)
+    files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
+    files["main.c"] = _text("project/main.c.j2", view, board=board)
+    if board.kind == "baremetal":
+        files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)
+    files["Makefile"] = _text(
+        f"project/{board.kind}/Makefile.j2",
+        view,
+        board=board,
+        sources=_sources(files),
+        flags=gcc_flags(board, _include_dirs(files)),
+    )
+    files["README.md"] = _text("project/README.md.j2", view, board=board)
+    files[MODEL_FILE] = source
+    return dict(sorted(files.items()))
+
+
+def _model_c(view: ModelView) -> dict[str, bytes]:
+    return {f"src/{view.name}.c": _text("model.c.j2", view)}
+
+
+def _text(template: str, view: ModelView, **values: Any) -> bytes:
+    return render(template, model=view, **values).encode()
+
+
+def _identity(files: Mapping[str, bytes]) -> str:
+    """SHA-256 over all files (model, generated C with an empty identity, runtime) and paths."""
+    digest = hashlib.sha256()
+    for path, data in sorted(files.items()):
+        digest.update(f"{path}\0{len(data)}\0".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _sources(files: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted(path for path in files if path.endswith((".c", ".S"))))
+
+
+def _include_dirs(files: Mapping[str, Any]) -> tuple[str, ...]:
+    folders = {str(PurePosixPath(path).parent) for path in files if path.endswith(".h")}
+    return tuple(sorted(folders))
+
+
+def _own_files(out_dir: Path) -> set[str]:
+    """Files of the project that is in `out_dir`; BuildError when something else is there."""
+    hint = "choose another folder, or empty this one"
+    if out_dir.exists() and not out_dir.is_dir():
+        raise BuildError(f"'{out_dir}' is not a folder", hint=hint)
+    if not out_dir.is_dir() or not any(out_dir.iterdir()):
+        return set()
+    try:
+        files = read_manifest(out_dir).files
+    except ModelError as error:
+        raise BuildError(f"'{out_dir}' is not empty and not a tinyml project", hint=hint) from error
+    for path in files:
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts:
+            raise BuildError(f"'{out_dir / MANIFEST}' names a file outside: '{path}'", hint=hint)
+    return set(files)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replaces the file in one step; leaves it alone, and its time, if it is the same."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and path.read_bytes() == data:
+            return
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise BuildError(f"cannot write '{path}': {error.strerror or error}") from error

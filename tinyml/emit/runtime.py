@@ -1,0 +1,57 @@
+"""Which files of the C runtime a project carries: those that it uses, and no others."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tinyml.board import Board
+from tinyml.emit.flags import FREESTANDING
+from tinyml.kernels.registry import by_name
+from tinyml.resources import runtime_dir
+
+_QUOTED_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+
+
+def runtime_files(kernels: Iterable[str], board: Board) -> dict[str, bytes]:
+    """Path in the project -> content.
+
+    `runtime/` keeps the tree of the runtime's headers and kernels, `port/` has
+    the board's port, `link/` the serial link.
+    """
+    root = runtime_dir()
+    wanted: dict[Path, str] = {}
+    for source in {by_name(kernel).source for kernel in kernels}:
+        wanted[root / "src" / source] = f"runtime/src/{source}"
+    for source in _files(root / "link"):
+        wanted[source] = f"link/{source.name}"
+    for folder in board.port:
+        for source in _files(root / "port" / folder):
+            wanted[source] = f"port/{folder}/{source.name}"
+    if board.kind == "baremetal":
+        for source in _files(root / FREESTANDING):
+            wanted[source] = f"{FREESTANDING}/{source.name}"
+    for name in ("tinyml.h", "tinyml_generated.h"):
+        wanted[root / "include" / name] = f"runtime/include/{name}"
+    content = {path: path.read_bytes() for path in wanted}
+    for header in _included(content, root):
+        wanted[header] = f"runtime/{header.relative_to(root).as_posix()}"
+        content[header] = header.read_bytes()
+    return {wanted[path]: content[path] for path in sorted(content, key=lambda p: wanted[p])}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in {".c", ".h", ".S"})
+
+
+def _included(content: Mapping[Path, bytes], root: Path) -> set[Path]:
+    """Headers of `include/` and `src/` that the given files include, directly or not."""
+    known = {p.name: p for folder in ("include", "src") for p in (root / folder).rglob("*.h")}
+    found: set[Path] = set()
+    queue = [text.decode() for text in content.values()]
+    while queue:
+        for name in _QUOTED_INCLUDE.findall(queue.pop()):
+            header = known.get(Path(name).name)
+            if header is not None and header not in found and header not in content:
+                found.add(header)
+                queue.append(header.read_text())
+    return found
