@@ -1,1 +1,77 @@
-"""Which C kernel runs a node, and with which constants."""
+"""Kernels: which C kernel computes a node, with which constants and loop (see `call`)."""
+
+from collections.abc import Callable, Iterable
+
+from tinyml.errors import UnsupportedError
+from tinyml.ir import ops
+from tinyml.ir.graph import Graph, Node
+from tinyml.kernels import (
+    bind_copy,
+    bind_elementwise,
+    bind_linear,
+    bind_pool,
+    bind_quantize,
+    bind_reduce,
+    bind_resize,
+    registry,
+)
+from tinyml.kernels.call import KernelCall
+from tinyml.kernels.site import Site
+
+_BINDERS: dict[type[ops.Op], Callable[[Site], KernelCall]] = {
+    ops.Conv2D: bind_linear.conv,
+    ops.DepthwiseConv2D: bind_linear.depthwise_conv,
+    ops.FullyConnected: bind_linear.fully_connected,
+    ops.AveragePool2D: bind_pool.pool,
+    ops.MaxPool2D: bind_pool.pool,
+    ops.Add: bind_elementwise.add,
+    ops.Sub: bind_elementwise.add,
+    ops.Mul: bind_elementwise.mul,
+    ops.Minimum: bind_elementwise.extremum,
+    ops.Maximum: bind_elementwise.extremum,
+    ops.Prelu: bind_elementwise.prelu,
+    ops.Relu: bind_elementwise.lookup,
+    ops.Relu6: bind_elementwise.lookup,
+    ops.LeakyRelu: bind_elementwise.lookup,
+    ops.Logistic: bind_elementwise.lookup,
+    ops.Tanh: bind_elementwise.lookup,
+    ops.HardSwish: bind_elementwise.lookup,
+    ops.Quantize: bind_quantize.quantize,
+    ops.Dequantize: bind_quantize.dequantize,
+    ops.Reshape: bind_copy.reshape,
+    ops.Pad: bind_copy.pad,
+    ops.Concatenation: bind_copy.concatenation,
+    ops.Split: bind_copy.split,
+    ops.Transpose: bind_copy.transpose,
+    ops.StridedSlice: bind_copy.strided_slice,
+    ops.ResizeNearestNeighbor: bind_resize.resize_nearest,
+    ops.ResizeBilinear: bind_resize.resize_bilinear,
+    ops.Mean: bind_reduce.mean,
+    ops.ArgMax: bind_reduce.arg_max,
+    ops.Softmax: bind_reduce.softmax,
+}
+
+
+def bind(
+    graph: Graph, node: Node, isa: tuple[str, ...] = ("portable",), *, flatten: bool = True
+) -> KernelCall:
+    """The kernel for `node`, with its constants, tables, scratch and loop.
+
+    `isa` lists the instruction sets allowed, the preferred first. With `flatten`,
+    rows that lie next to each other are computed as one long row where the operator
+    allows; without, every call is one row of the output map, as streams and strips
+    need it. UnsupportedError when no kernel computes the node.
+    """
+    binder = _BINDERS.get(type(node.op))
+    if binder is None:
+        raise UnsupportedError(
+            f"{node.op.kind} '{node.name}', tensor '{node.outputs[0]}': there is no kernel for it",
+            hint="replace the operator in the model",
+        )
+    return binder(Site(graph, node, isa, flatten))
+
+
+def kernel_sources(calls: Iterable[KernelCall]) -> tuple[str, ...]:
+    """The C files that `calls` need, relative to the runtime's folder, sorted."""
+    names = {call.kernel for call in calls if call.kernel}
+    return tuple(sorted(f"src/{registry.by_name(name).source}" for name in names))

@@ -1,0 +1,381 @@
+/* tinyml: the kernels.
+ *
+ * Activations are NHWC and addressed as bytes; wider elements are aligned to their size. Op structs
+ * and their tables are constants in flash. Quantised kernels compute what TFLite Micro computes,
+ * bit for bit. No kernel allocates, keeps state or calls libm. Sizes are counted in elements unless
+ * a name says bytes.
+ *
+ * Loop styles:
+ *  - rows: one call computes one output row, from an array of row pointers per input (inputs one
+ *    after the other). NULL is a row of padding. The span says how wide the rows are.
+ *  - accumulate: `_begin`, then `_row` for every input row, then `_end`; acc is the scratch.
+ *  - whole: one call computes whole tensors.
+ *
+ * Kernels marked "in place" allow `out` to start at the same byte as an input that has the
+ * output's shape; otherwise inputs and outputs do not overlap.
+ */
+#ifndef TINYML_KERNELS_H
+#define TINYML_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Horizontal geometry of one call, in pixels. Pixel 0 of the first window lies pad_left pixels left
+ * of the row's first pixel; what lies right of in_width is padding, too. */
+typedef struct {
+  int32_t in_width;
+  int32_t out_width;
+  int32_t pad_left;
+} tinyml_span;
+
+/* real multiplier = multiplier * 2^(shift - 31); multiplier >= 0, shift in -31..30 */
+typedef struct {
+  int32_t multiplier;
+  int32_t shift;
+} tinyml_scale;
+
+/* ---- Convolutions and dense layers ---------------------------------------------------------- */
+
+/* Convolution, int8, rows (rows[kernel_height]).
+ * weights: OHWI. biases: one per output channel, with -input_zero_point * sum(weights) added in.
+ * multipliers and shifts: one per output channel, or one for all when per_channel is 0. */
+typedef struct {
+  int32_t in_channels;
+  int32_t out_channels;
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_x;
+  int32_t dilation_x;
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  int32_t per_channel; /* 0 or 1 */
+  const int8_t *weights;
+  const int32_t *biases;
+  const int32_t *multipliers;
+  const int8_t *shifts;
+} tinyml_conv_s8_op;
+
+void tinyml_conv_s8(const tinyml_conv_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
+                    int8_t *out);
+
+/* Depthwise convolution, int8, rows (rows[kernel_height]). Output channel c reads input channel
+ * c / depth_multiplier. weights: 1HWC; the rest as for convolution. */
+typedef struct {
+  int32_t out_channels;
+  int32_t depth_multiplier;
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_x;
+  int32_t dilation_x;
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  int32_t per_channel; /* 0 or 1 */
+  const int8_t *weights;
+  const int32_t *biases;
+  const int32_t *multipliers;
+  const int8_t *shifts;
+} tinyml_depthwise_conv_s8_op;
+
+void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinyml_span *span,
+                              const int8_t *const *rows, int8_t *out);
+
+/* Fully connected, int8, whole: in [batches, in_features], out [batches, out_features].
+ * weights: [out_features, in_features]. biases: with -input_zero_point * sum(weights -
+ * weights_zero_point) added in. multipliers and shifts as for convolution. */
+typedef struct {
+  int32_t batches;
+  int32_t in_features;
+  int32_t out_features;
+  int32_t weights_zero_point;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  int32_t per_channel; /* 0 or 1 */
+  const int8_t *weights;
+  const int32_t *biases;
+  const int32_t *multipliers;
+  const int8_t *shifts;
+} tinyml_fully_connected_s8_op;
+
+void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int8_t *in,
+                               int8_t *out);
+
+/* ---- Pools ---------------------------------------------------------------------------------- */
+
+/* Window of a pool, rows (rows[filter_height]); padding takes no part. */
+typedef struct {
+  int32_t channels;
+  int32_t filter_height;
+  int32_t filter_width;
+  int32_t stride_x;
+  int32_t act_min;
+  int32_t act_max;
+} tinyml_pool_s8_op;
+
+/* Mean of the window's elements inside the map, rounded half away from zero; there is at least
+ * one. */
+void tinyml_avg_pool_s8(const tinyml_pool_s8_op *op, const tinyml_span *span,
+                        const int8_t *const *rows, int8_t *out);
+
+/* Maximum of the window's elements inside the map. */
+void tinyml_max_pool_s8(const tinyml_pool_s8_op *op, const tinyml_span *span,
+                        const int8_t *const *rows, int8_t *out);
+
+/* ---- Element-wise, two operands: rows (rows[2]: one row of a, one of b), in place ----------- */
+
+/* How the operands broadcast in a row: the element of operand i for pixel x and channel c is
+ * x * pixel_stride + c * channel_stride (a stride of 0 repeats). Rows broadcast by their pointers.
+ */
+typedef struct {
+  int32_t channels;
+  int32_t a_pixel_stride;
+  int32_t a_channel_stride;
+  int32_t b_pixel_stride;
+  int32_t b_channel_stride;
+} tinyml_broadcast;
+
+/* a and b, less their zero points, times 2^left_shift, are rescaled, added or subtracted, and
+ * rescaled once more. All shifts are <= 0. */
+typedef struct {
+  tinyml_broadcast shape;
+  int32_t a_zero_point;
+  int32_t b_zero_point;
+  int32_t output_zero_point;
+  int32_t left_shift;
+  tinyml_scale a;
+  tinyml_scale b;
+  tinyml_scale output;
+  int32_t act_min;
+  int32_t act_max;
+} tinyml_add_s8_op;
+
+/* a + b */
+void tinyml_add_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
+                   int8_t *out);
+
+/* a - b */
+void tinyml_sub_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
+                   int8_t *out);
+
+/* a * b, rescaled */
+typedef struct {
+  tinyml_broadcast shape;
+  int32_t a_zero_point;
+  int32_t b_zero_point;
+  int32_t output_zero_point;
+  tinyml_scale output;
+  int32_t act_min;
+  int32_t act_max;
+} tinyml_mul_s8_op;
+
+void tinyml_mul_s8(const tinyml_mul_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
+                   int8_t *out);
+
+/* min(a, b), max(a, b): both operands and the result have one quantisation */
+typedef struct {
+  tinyml_broadcast shape;
+} tinyml_extremum_s8_op;
+
+void tinyml_minimum_s8(const tinyml_extremum_s8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
+
+void tinyml_maximum_s8(const tinyml_extremum_s8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
+
+/* a rescaled by `positive` where a >= 0, else a * b rescaled by `negative` */
+typedef struct {
+  tinyml_broadcast shape;
+  int32_t a_zero_point;
+  int32_t b_zero_point;
+  int32_t output_zero_point;
+  tinyml_scale positive;
+  tinyml_scale negative;
+} tinyml_prelu_s8_op;
+
+void tinyml_prelu_s8(const tinyml_prelu_s8_op *op, const tinyml_span *span,
+                     const int8_t *const *rows, int8_t *out);
+
+/* ---- Element-wise, one operand: rows (rows[1]) ---------------------------------------------- */
+
+/* Any function of one byte: table[byte], 256 entries; in place */
+typedef struct {
+  int32_t channels;
+  const int8_t *table;
+} tinyml_lut_8_op;
+
+void tinyml_lut_8(const tinyml_lut_8_op *op, const tinyml_span *span, const int8_t *const *rows,
+                  int8_t *out);
+
+/* real = scale * (q - zero_point) */
+typedef struct {
+  int32_t channels;
+  float scale;
+  int32_t zero_point;
+} tinyml_affine_op;
+
+/* float32 to int8, uint8, int16: round half away from zero, saturate; NaN gives the zero point */
+void tinyml_quantize_f32_s8(const tinyml_affine_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out);
+void tinyml_quantize_f32_u8(const tinyml_affine_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out);
+void tinyml_quantize_f32_s16(const tinyml_affine_op *op, const tinyml_span *span,
+                             const int8_t *const *rows, int8_t *out);
+
+/* int8, uint8, int16 to float32 */
+void tinyml_dequantize_s8_f32(const tinyml_affine_op *op, const tinyml_span *span,
+                              const int8_t *const *rows, int8_t *out);
+void tinyml_dequantize_u8_f32(const tinyml_affine_op *op, const tinyml_span *span,
+                              const int8_t *const *rows, int8_t *out);
+void tinyml_dequantize_s16_f32(const tinyml_affine_op *op, const tinyml_span *span,
+                               const int8_t *const *rows, int8_t *out);
+
+/* int16 to int8 */
+typedef struct {
+  int32_t channels;
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  tinyml_scale output;
+} tinyml_requantize_op;
+
+void tinyml_requantize_s16_s8(const tinyml_requantize_op *op, const tinyml_span *span,
+                              const int8_t *const *rows, int8_t *out);
+
+/* ---- Moving bytes --------------------------------------------------------------------------- */
+
+/* Constant padding, elements of 1, 2 or 4 bytes, rows (rows[1]). The span's pad_left pixels go
+ * before the row; each pixel of in_bytes gets before_bytes in front and after_bytes behind. The
+ * padding repeats the low element_bytes bytes of `value`. */
+typedef struct {
+  int32_t element_bytes;
+  int32_t in_bytes;
+  int32_t before_bytes;
+  int32_t after_bytes;
+  int32_t value;
+} tinyml_pad_op;
+
+void tinyml_pad(const tinyml_pad_op *op, const tinyml_span *span, const int8_t *const *rows,
+                int8_t *out);
+
+/* Concatenation, rows (rows[count]): for each of the span's out_width pixels, bytes[i] bytes of
+ * every input i. Along the width a row counts as one pixel. */
+typedef struct {
+  int32_t count;
+  const int32_t *bytes;
+} tinyml_concat_op;
+
+void tinyml_concat(const tinyml_concat_op *op, const tinyml_span *span, const int8_t *const *rows,
+                   int8_t *out);
+
+/* Split, whole, the inverse of a concatenation: `count` outputs (`int8_t *`) follow `in`; each gets
+ * `part_bytes` in turn, `repeats` times. */
+typedef struct {
+  int32_t repeats;
+  int32_t count;
+  int32_t part_bytes;
+} tinyml_split_op;
+
+void tinyml_split(const tinyml_split_op *op, const int8_t *in, ...);
+
+/* Copies a strided view into a dense tensor, whole: the output's element [i0, i1, ...] is the input
+ * element offset + i0 * strides[0] + i1 * strides[1] + ...; sizes and strides have
+ * TINYML_STRIDED_RANK entries. Transposition and slicing. Elements of 1, 2, 4 or 8 bytes. */
+#define TINYML_STRIDED_RANK 6
+typedef struct {
+  int32_t element_bytes;
+  int32_t offset;
+  const int32_t *sizes;
+  const int32_t *strides;
+} tinyml_strided_copy_op;
+
+void tinyml_strided_copy(const tinyml_strided_copy_op *op, const int8_t *in, int8_t *out);
+
+/* ---- Resize --------------------------------------------------------------------------------- */
+
+/* Nearest neighbour, rows (rows[1]): output pixel x is input pixel columns[x] - pad_left. */
+typedef struct {
+  int32_t pixel_bytes;
+  const int16_t *columns;
+} tinyml_resize_nearest_op;
+
+void tinyml_resize_nearest(const tinyml_resize_nearest_op *op, const tinyml_span *span,
+                           const int8_t *const *rows, int8_t *out);
+
+/* Bilinear, int8, rows (rows[2]: the upper and the lower row). Output pixel x blends input pixels
+ * left[x] - pad_left and right[x] - pad_left; x_weights and y_weights are the share of the right
+ * pixel and of the lower row (indexed by the output row y), in 1/1024. */
+typedef struct {
+  int32_t channels;
+  const int16_t *left;
+  const int16_t *right;
+  const int16_t *x_weights;
+  const int16_t *y_weights;
+} tinyml_resize_bilinear_s8_op;
+
+void tinyml_resize_bilinear_s8(const tinyml_resize_bilinear_s8_op *op, const tinyml_span *span,
+                               const int8_t *const *rows, int8_t *out, int32_t y);
+
+/* ---- Reductions ----------------------------------------------------------------------------- */
+
+/* Mean over height and width, int8, accumulate; the scratch holds one sum per channel. */
+typedef struct {
+  int32_t width;
+  int32_t channels;
+  int32_t zero_points; /* input zero point * height * width */
+  int32_t output_zero_point;
+  tinyml_scale output; /* with 1 / (height * width) in it */
+} tinyml_mean_hw_s8_op;
+
+#define TINYML_MEAN_HW_S8_SCRATCH(channels) (4 * (channels))
+
+void tinyml_mean_hw_s8_begin(const tinyml_mean_hw_s8_op *op, int32_t *acc);
+void tinyml_mean_hw_s8_row(const tinyml_mean_hw_s8_op *op, const int8_t *row, int32_t *acc);
+void tinyml_mean_hw_s8_end(const tinyml_mean_hw_s8_op *op, const int32_t *acc, int8_t *out);
+
+/* Mean over any dimensions, int8, whole. Kept and reduced dimensions are separate lists of
+ * TINYML_MEAN_RANK sizes and input strides. */
+#define TINYML_MEAN_RANK 3
+typedef struct {
+  const int32_t *kept_sizes;
+  const int32_t *kept_strides;
+  const int32_t *reduced_sizes;
+  const int32_t *reduced_strides;
+  int32_t zero_points; /* input zero point * number of elements reduced */
+  int32_t output_zero_point;
+  tinyml_scale output; /* with 1 / number of elements reduced in it */
+} tinyml_mean_s8_op;
+
+void tinyml_mean_s8(const tinyml_mean_s8_op *op, const int8_t *in, int8_t *out);
+
+/* Index of the first maximum along the middle dimension of [outer, depth, inner], whole. */
+typedef struct {
+  int32_t outer;
+  int32_t depth;
+  int32_t inner;
+} tinyml_arg_max_s8_op;
+
+void tinyml_arg_max_s8(const tinyml_arg_max_s8_op *op, const int8_t *in, int32_t *out);
+
+/* Softmax over the last dimension of [rows, depth], int8 to int8 (scale 1/256, zero point -128),
+ * whole, in place. Differences to the maximum below diff_min count as nothing. depth < 4096. */
+typedef struct {
+  int32_t rows;
+  int32_t depth;
+  tinyml_scale input; /* to Q5.26; shift >= 0 */
+  int32_t diff_min;
+} tinyml_softmax_s8_op;
+
+void tinyml_softmax_s8(const tinyml_softmax_s8_op *op, const int8_t *in, int8_t *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

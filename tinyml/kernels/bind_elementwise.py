@@ -1,0 +1,177 @@
+"""Element-wise operators of one and two operands."""
+
+from dataclasses import dataclass
+
+from tinyml.ir.graph import DType, Shape, Tensor
+from tinyml.kernels.call import KernelCall, OpStruct, RowAccess, RowLoop, Span
+from tinyml.kernels.site import Fields, Site, raw, scale_fields, table
+from tinyml.quant.params import add_params, lut, mul_params, prelu_params
+
+
+@dataclass(frozen=True, slots=True)
+class _Dim:
+    """One dimension of the result; the flags say whether an operand runs along it or repeats."""
+
+    size: int
+    a: bool
+    b: bool
+
+
+def _dims(a: Shape, b: Shape) -> list[_Dim]:
+    rank = max(len(a), len(b))
+    pairs = zip((1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b, strict=True)
+    return [_Dim(max(m, n), m == max(m, n), n == max(m, n)) for m, n in pairs]
+
+
+def _merged(dims: list[_Dim]) -> list[_Dim]:
+    """Neighbouring dimensions that both operands treat alike become one."""
+    merged: list[_Dim] = []
+    for dim in dims:
+        if dim.size == 1:
+            continue
+        if merged and (merged[-1].a, merged[-1].b) == (dim.a, dim.b):
+            merged[-1] = _Dim(merged[-1].size * dim.size, dim.a, dim.b)
+        else:
+            merged.append(dim)
+    return merged
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    """How one operand takes part in [N, H, W, C]."""
+
+    rows: RowAccess
+    pixel_stride: int
+    channel_stride: int
+
+
+def _operand(tensor: Tensor, sizes: tuple[int, ...], along: tuple[bool, ...]) -> _Operand:
+    _, height, width, channels = (n if used else 1 for n, used in zip(sizes, along, strict=True))
+    row = width * channels
+    access = RowAccess(
+        count=1,
+        height=height,
+        row_bytes=row,
+        stride=int(along[1]),
+        batch_bytes=height * row if along[0] else 0,
+        constant=raw(tensor) if tensor.is_const else None,
+    )
+    return _Operand(access, channels if along[2] else 0, int(along[3]))
+
+
+def _binary(site: Site, params: Fields) -> KernelCall:
+    kernel = site.kernel()
+    a, b, y = site.x, site.operand(1), site.y
+    site.require(b, DType.INT8)
+    dims = _dims(a.shape, b.shape)
+    if site.flatten or len(dims) > 4:
+        dims = _merged(dims)
+    if len(dims) > 4:
+        raise site.unsupported(
+            b, f"broadcasting {a.shape} with {b.shape} needs more than 4 dimensions", "reshape both"
+        )
+    dims = [_Dim(1, True, True)] * (4 - len(dims)) + dims
+    sizes = tuple(dim.size for dim in dims)
+    batches, height, width, channels = sizes
+    left = _operand(a, sizes, tuple(dim.a for dim in dims))
+    right = _operand(b, sizes, tuple(dim.b for dim in dims))
+    fields: Fields = (
+        ("shape.channels", channels),
+        ("shape.a_pixel_stride", left.pixel_stride),
+        ("shape.a_channel_stride", left.channel_stride),
+        ("shape.b_pixel_stride", right.pixel_stride),
+        ("shape.b_channel_stride", right.channel_stride),
+        *params,
+    )
+    loop = RowLoop(
+        batches=batches,
+        out_height=height,
+        out_row_bytes=width * channels,
+        inputs=(left.rows, right.rows),
+        span=Span(width, width, 0),
+    )
+    in_place = tuple(i for i, t in enumerate((a, b)) if t.size == y.size and not t.is_const)
+    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop, in_place=in_place)
+
+
+def add(site: Site) -> KernelCall:
+    """ADD and SUB."""
+    p = add_params(site.graph, site.node)
+    return _binary(
+        site,
+        (
+            ("a_zero_point", p.input1_zero_point),
+            ("b_zero_point", p.input2_zero_point),
+            ("output_zero_point", p.output_zero_point),
+            ("left_shift", p.left_shift),
+            *scale_fields("a", p.input1),
+            *scale_fields("b", p.input2),
+            *scale_fields("output", p.output),
+            ("act_min", p.act_min),
+            ("act_max", p.act_max),
+        ),
+    )
+
+
+def mul(site: Site) -> KernelCall:
+    """MUL."""
+    p = mul_params(site.graph, site.node)
+    return _binary(
+        site,
+        (
+            ("a_zero_point", p.input1_zero_point),
+            ("b_zero_point", p.input2_zero_point),
+            ("output_zero_point", p.output_zero_point),
+            *scale_fields("output", p.output),
+            ("act_min", p.act_min),
+            ("act_max", p.act_max),
+        ),
+    )
+
+
+def extremum(site: Site) -> KernelCall:
+    """MINIMUM and MAXIMUM."""
+    return _binary(site, ())
+
+
+def prelu(site: Site) -> KernelCall:
+    """PRELU."""
+    p = prelu_params(site.graph, site.node)
+    return _binary(
+        site,
+        (
+            ("a_zero_point", p.input_zero_point),
+            ("b_zero_point", p.alpha_zero_point),
+            ("output_zero_point", p.output_zero_point),
+            *scale_fields("positive", p.positive),
+            *scale_fields("negative", p.negative),
+        ),
+    )
+
+
+def unary(
+    site: Site, kernel: str, struct: str, params: Fields, in_place: tuple[int, ...] = ()
+) -> KernelCall:
+    """A kernel that maps every element of a row by itself; its struct begins with `channels`."""
+    x, y = site.x, site.y
+    shape: tuple[int, ...] = (1, 1, 1, x.size)
+    if not site.flatten and len(x.shape) <= 4:
+        shape = (1,) * (4 - len(x.shape)) + x.shape
+    batches, height, width, channels = shape
+    row = width * channels * x.dtype.itemsize
+    loop = RowLoop(
+        batches=batches,
+        out_height=height,
+        out_row_bytes=width * channels * y.dtype.itemsize,
+        inputs=(RowAccess(count=1, height=height, row_bytes=row, batch_bytes=height * row),),
+        span=Span(width, width, 0),
+    )
+    op = OpStruct(struct, (("channels", channels), *params))
+    return KernelCall(kernel, op, loop, in_place=in_place)
+
+
+def lookup(site: Site) -> KernelCall:
+    """Operators from bytes to bytes, by a table of all 256 results."""
+    kernel = site.kernel()
+    fields: Fields = (("table", table("int8_t", lut(site.graph, site.node))),)
+    return unary(site, kernel.name, kernel.struct, fields, in_place=(0,))

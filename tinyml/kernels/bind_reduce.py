@@ -1,0 +1,129 @@
+"""Reductions: means, the index of a maximum, softmax."""
+
+from math import prod
+
+from tinyml.ir import ops
+from tinyml.kernels.call import Accumulation, KernelCall, OpStruct, WholeCall
+from tinyml.kernels.site import Fields, Site, scale_fields, table
+from tinyml.quant.params import MeanParams, mean_params, softmax_params
+
+_MEAN_RANK = 3
+"""TINYML_MEAN_RANK of the C header."""
+
+_SOFTMAX_DEPTH = 4096
+"""A sum of this many exponentials of 1 no longer fits gemmlowp's 12 integer bits."""
+
+
+def mean(site: Site) -> KernelCall:
+    """MEAN: over height and width row by row, else by strides."""
+    op = site.node.op
+    assert isinstance(op, ops.Mean)
+    params = mean_params(site.graph, site.node)
+    if len(site.x.shape) == 4 and op.axes == (1, 2):
+        return _mean_hw(site, params)
+    kernel = site.kernel("whole")
+    kept, reduced = _mean_dims(site.x.shape, op.axes)
+    if max(len(kept), len(reduced)) > _MEAN_RANK:
+        raise site.unsupported(
+            site.x, f"{len(kept)} groups of dimensions stay", f"at most {_MEAN_RANK} can"
+        )
+    fields: Fields = (
+        *_dim_tables("kept", kept),
+        *_dim_tables("reduced", reduced),
+        *_mean_fields(params),
+    )
+    loop = WholeCall(("int8_t",), ("int8_t",))
+    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
+def _mean_hw(site: Site, params: MeanParams) -> KernelCall:
+    kernel = site.kernel("accumulate")
+    batches, height, width, channels = site.x.shape
+    if site.flatten:
+        height, width = 1, height * width
+    fields: Fields = (("width", width), ("channels", channels), *_mean_fields(params))
+    loop = Accumulation(
+        batches=batches,
+        in_height=height,
+        in_row_bytes=width * channels,
+        out_bytes=channels,
+    )
+    return KernelCall(
+        kernel.name,
+        OpStruct(kernel.struct, fields),
+        loop,
+        scratch_bytes=4 * channels,
+        scratch_macro=f"{kernel.scratch}({channels})",
+    )
+
+
+def _mean_fields(params: MeanParams) -> Fields:
+    return (
+        ("zero_points", params.input_zero_point * params.count),
+        ("output_zero_point", params.output_zero_point),
+        *scale_fields("output", params.output),
+    )
+
+
+_Dims = list[tuple[int, int]]
+"""(size, input stride) from the outermost dimension inwards."""
+
+
+def _mean_dims(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[_Dims, _Dims]:
+    """Kept and reduced dimensions; neighbours of one kind are merged."""
+    kept: _Dims = []
+    reduced: _Dims = []
+    last: _Dims | None = None
+    for axis, size in enumerate(shape):
+        if size == 1:
+            continue
+        dims = reduced if axis in axes else kept
+        stride = prod(shape[axis + 1 :])
+        if dims is last:
+            dims[-1] = (dims[-1][0] * size, stride)
+        else:
+            dims.append((size, stride))
+        last = dims
+    return kept, reduced
+
+
+def _dim_tables(name: str, dims: _Dims) -> Fields:
+    filled = [(1, 0)] * (_MEAN_RANK - len(dims)) + dims
+    return (
+        (f"{name}_sizes", table("int32_t", (size for size, _ in filled))),
+        (f"{name}_strides", table("int32_t", (stride for _, stride in filled))),
+    )
+
+
+def arg_max(site: Site) -> KernelCall:
+    """ARG_MAX."""
+    op = site.node.op
+    assert isinstance(op, ops.ArgMax)
+    kernel = site.kernel()
+    shape = site.x.shape
+    fields: Fields = (
+        ("outer", prod(shape[: op.axis])),
+        ("depth", shape[op.axis]),
+        ("inner", prod(shape[op.axis + 1 :])),
+    )
+    loop = WholeCall(("int8_t",), ("int32_t",))
+    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
+def softmax(site: Site) -> KernelCall:
+    """SOFTMAX over the last dimension."""
+    kernel = site.kernel()
+    params = softmax_params(site.graph, site.node)
+    depth = site.x.shape[-1]
+    if depth >= _SOFTMAX_DEPTH:
+        raise site.unsupported(
+            site.x, f"{depth} elements overflow the sum", f"use fewer than {_SOFTMAX_DEPTH}"
+        )
+    fields: Fields = (
+        ("rows", site.x.size // depth),
+        ("depth", depth),
+        *scale_fields("input", params.input),
+        ("diff_min", params.diff_min),
+    )
+    loop = WholeCall(("int8_t",), ("int8_t",))
+    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop, in_place=(0,))
