@@ -4,11 +4,16 @@ It may end the process on models it refuses (a failed CHECK): give it sound ones
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import tflite
 from tflite_micro import runtime
 
-from tinyml.ir.graph import Array
+from tests.support.strategies import Case
+from tests.support.tflite_writer import write
+from tinyml.ir import ops
+from tinyml.ir.graph import Array, DType, Graph, Quant, Tensor
 
 SMALL_ARENA = 1 << 18
 LARGE_ARENA = 1 << 26
@@ -38,6 +43,26 @@ def run_tflm_keeping_all(
             name = graph.Tensors(int(index)).Name().decode()
             results[name] = interpreter.GetTensor(int(index), 0)
     return results
+
+
+def run_case(case: Case) -> list[Array]:
+    """What TFLite Micro computes for a one-op graph."""
+    model = write(_with_bias(case.graph))
+    return run_tflm(model, [case.inputs[name] for name in case.graph.inputs])
+
+
+def _with_bias(graph: Graph) -> Graph:
+    """`graph` with a bias of zeros where TFLite Micro crashes without one (depthwise)."""
+    (node,) = graph.nodes
+    if not isinstance(node.op, ops.DepthwiseConv2D) or node.inputs[2] is not None:
+        return graph
+    x, weights, _ = graph.operands(node)
+    assert x is not None and weights is not None
+    zeros = np.zeros(weights.shape[3], np.int32)
+    quant = Quant((float(np.float32(x.q.scale) * np.float32(weights.q.scales[0])),), (0,))
+    bias = Tensor("zeros", zeros.shape, DType.INT32, quant, zeros)
+    patched = replace(node, inputs=(*node.inputs[:2], bias.name))
+    return graph.rebuilt((patched,), {**graph.tensors, bias.name: bias})
 
 
 def _subgraph(model: bytes) -> tflite.SubGraph:
