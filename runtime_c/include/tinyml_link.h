@@ -41,10 +41,10 @@
  *   MARKS   (u8 pattern)                             -> u32 arena, u32 stack (bytes touched)
  *
  * READ gives fewer than n bytes at the end of the space, or where a frame is
- * full. While INVOKE runs, a BUSY frame (u8 0x7e, u16 sequence of the INVOKE,
- * u16 op) follows every op, so that a host can tell busy from dead. After a
- * processor fault the device sends FAULT frames (u8 0x7f, u16 0, u32 pc,
- * u32 lr, u32 cause) in answer to everything.
+ * full. A BUSY frame (u8 0x7e, u16 sequence of the INVOKE, u16 op) is sent when
+ * an INVOKE starts (op 0xffff) and after every op, so that a host can tell busy
+ * from dead. After a processor fault the device sends FAULT frames (u8 0x7f,
+ * u16 0, u32 pc, u32 lr, u32 cause) in answer to everything.
  */
 #ifndef TINYML_LINK_H
 #define TINYML_LINK_H

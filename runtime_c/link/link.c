@@ -14,6 +14,7 @@ enum { BUSY = 0x7e, FAULT = 0x7f, ANSWER = 0x80 };
 #define HEADER_BYTES 3u /* command, sequence */
 #define WRITE_FIELDS 6u /* what precedes the data of a WRITE: the longest request */
 #define CALIBRATION_CALLS 64u
+#define NO_OP UINT16_C(0xffff)
 
 static struct {
   const tinyml_link_config *config;
@@ -34,7 +35,6 @@ static struct {
   uint16_t stop_op;
   uint16_t stop_output;
   uint16_t count;
-  uint64_t mark;  /* ticks when the observer last returned */
   uint64_t total; /* ticks spent outside of the observer */
 } server;
 
@@ -155,9 +155,16 @@ static void write_input(const uint8_t *fields, size_t n) {
   answer_status(TINYML_LINK_OK);
 }
 
-/* Only what runs between two calls is counted, and nothing of what is done here. */
+static void send_busy(uint16_t op) {
+  begin(BUSY, server.sequence);
+  tinyml_frame_put(&server.out, &op, sizeof op);
+  tinyml_frame_end(&server.out);
+}
+
+/* Only what runs between two calls is counted, and nothing of what is done here.
+ * The counter starts anew every time: in the same phase, so that counts repeat exactly. */
 static int observe(void *user, uint16_t op, uint16_t output, const void *data, size_t bytes) {
-  const uint64_t ticks = tinyml_port_ticks() - server.mark;
+  const uint64_t ticks = tinyml_port_ticks();
   (void)user;
   server.total += ticks;
   if (!server.quiet) {
@@ -170,13 +177,11 @@ static int observe(void *user, uint16_t op, uint16_t output, const void *data, s
       record->ticks = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
     }
     ++server.count;
-    begin(BUSY, server.sequence);
-    tinyml_frame_put(&server.out, &op, sizeof op);
-    tinyml_frame_end(&server.out);
+    send_busy(op);
   }
   const int stop =
       (server.options & TINYML_LINK_STOP) && op == server.stop_op && output == server.stop_output;
-  server.mark = tinyml_port_ticks();
+  tinyml_port_counter_reset();
   return stop;
 }
 
@@ -184,9 +189,9 @@ static int observe(void *user, uint16_t op, uint16_t output, const void *data, s
 static uint32_t observer_overhead(const tinyml_observer *observer) {
   server.quiet = 1;
   server.total = 0;
-  server.mark = tinyml_port_ticks();
+  tinyml_port_counter_reset();
   for (unsigned i = 0; i < CALIBRATION_CALLS; ++i) {
-    (void)observer->on_output(observer->user, UINT16_MAX, 0, NULL, 0);
+    (void)observer->on_output(observer->user, NO_OP, 0, NULL, 0);
   }
   server.quiet = 0;
   return (uint32_t)server.total;
@@ -205,18 +210,16 @@ static uint8_t run(const uint8_t *fields) {
   const tinyml_observer observer = {observe, NULL};
   tinyml_model model = {server.config->arena, &observer};
   if (inputs_crc() != get32(fields)) return TINYML_LINK_BAD_INPUTS;
+  send_busy(NO_OP);
   server.options = fields[4];
   server.stop_op = get16(fields + 5);
   server.stop_output = get16(fields + 7);
   server.count = 0;
-  tinyml_port_counter_reset();
   server.invoked.overhead = observer_overhead(&observer);
   server.total = 0;
-  /* Counts start at the same phase of the counter every time: they repeat exactly. */
   tinyml_port_counter_reset();
-  server.mark = tinyml_port_ticks();
   const tinyml_status status = server.config->model->invoke(&model);
-  server.total += tinyml_port_ticks() - server.mark;
+  server.total += tinyml_port_ticks();
   server.invoked.ticks_low = (uint32_t)server.total;
   server.invoked.ticks_high = (uint32_t)(server.total >> 32);
   server.invoked.model_status = (int16_t)status;
@@ -284,7 +287,7 @@ static void dispatch(void) {
 }
 
 int tinyml_link_serve(const tinyml_link_config *config) {
-  memset(&link, 0, sizeof link);
+  memset(&server, 0, sizeof server);
   server.config = config;
   server.in.data = server.request;
   server.in.capacity = sizeof server.request;

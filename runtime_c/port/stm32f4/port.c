@@ -36,13 +36,14 @@
 #define SR_RXNE (1u << 5)
 #define SR_TXE (1u << 7)
 
-/* Polls of a ready bit before giving up: some 20 ms on the 16 MHz oscillator
- * that runs after reset, where a crystal takes 2 ms. An emulator without an
- * RCC never sets the bits and must not be waited for. */
-#define READY_POLLS 40000u
+/* Polls of a ready bit before giving up, at least 10 cycles of the 16 MHz
+ * oscillator each: a crystal takes 2 ms to start, the PLL 0.3 ms to lock. An
+ * emulator without an RCC never sets the bits and must not be waited for. */
+#define CRYSTAL_POLLS 16000u
+#define PLL_POLLS 2000u
 
-static int wait_for(const volatile uint32_t *reg, uint32_t mask, uint32_t value) {
-  for (uint32_t polls = 0; polls < READY_POLLS; ++polls) {
+static int wait_for(const volatile uint32_t *reg, uint32_t mask, uint32_t value, uint32_t polls) {
+  while (polls-- > 0) {
     if ((*reg & mask) == value) return 1;
   }
   return 0;
@@ -53,7 +54,7 @@ static int wait_for(const volatile uint32_t *reg, uint32_t mask, uint32_t value)
  * The PLL multiplies 2 MHz up to twice the core clock. */
 static uint32_t start_clock(void) {
   RCC_CR |= CR_HSEON;
-  const int crystal = wait_for(&RCC_CR, CR_HSERDY, CR_HSERDY);
+  const int crystal = wait_for(&RCC_CR, CR_HSERDY, CR_HSERDY, CRYSTAL_POLLS);
   const uint32_t source_hz = crystal ? TINYML_PORT_HSE_HZ : HSI_HZ;
   const uint32_t m = source_hz / 2000000u;
   const uint32_t n = TINYML_PORT_CLOCK_HZ / 1000000u;
@@ -64,7 +65,7 @@ static uint32_t start_clock(void) {
   PWR_CR |= 1u << 14;
   RCC_PLLCFGR = m | (n << 6) | (0u << 16) | ((uint32_t)crystal << 22) | (q << 24);
   RCC_CR |= CR_PLLON;
-  if (!wait_for(&RCC_CR, CR_PLLRDY, CR_PLLRDY)) {
+  if (!wait_for(&RCC_CR, CR_PLLRDY, CR_PLLRDY, PLL_POLLS)) {
     RCC_CR &= ~CR_PLLON;
     return HSI_HZ;
   }
@@ -73,7 +74,7 @@ static uint32_t start_clock(void) {
   (void)FLASH_ACR;
   RCC_CFGR = CFGR_PPRE1_DIV4 | CFGR_PPRE2_DIV2;
   RCC_CFGR = CFGR_PPRE1_DIV4 | CFGR_PPRE2_DIV2 | CFGR_SW_PLL;
-  if (wait_for(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL)) return TINYML_PORT_CLOCK_HZ;
+  if (wait_for(&RCC_CFGR, CFGR_SWS_MASK, CFGR_SWS_PLL, PLL_POLLS)) return TINYML_PORT_CLOCK_HZ;
   RCC_CFGR = CFGR_PPRE1_DIV4 | CFGR_PPRE2_DIV2; /* back to the internal oscillator */
   return HSI_HZ;
 }
