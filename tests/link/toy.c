@@ -1,0 +1,111 @@
+/* A model by hand for testing the link: three ops, two inputs, two outputs, and a few ways to die.
+ *
+ *   arena: a[64] b[300] x[64] y[64] z[300]        in 1024 bytes
+ *   op 0:  x = a + 1
+ *   op 1:  y = x, after a loop of LOOP_UNIT * a[0] turns
+ *   op 2:  z = b backwards (output 0), and y ^= 0x55 in place (output 1); then wipes a and b
+ *
+ * a[1] chooses a fate for op 1: see FATE_*. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "tinyml_link.h"
+#include "tinyml_port.h"
+
+#define ARENA_BYTES 1024u
+#define A 0u
+#define B 64u
+#define X 364u
+#define Y 428u
+#define Z 492u
+#define RECORDS 4u
+#define LOOP_UNIT 1000u
+
+enum { FATE_FAULT = 0xED, FATE_HANG = 0xEC, FATE_OVERFLOW = 0xEE, FATE_REFUSE = 0xEB };
+
+static uint32_t initialised = 0x600DF00Du; /* in .data: wrong if the startup code did not copy it */
+static uint32_t zeroed;                    /* in .bss */
+
+static uint32_t overflow(uint32_t depth) {
+  volatile uint32_t frame[16];
+  frame[depth % 16u] = depth;
+  if (depth > 1000000u) return frame[2];
+  return overflow(depth + 1u + frame[0]) + frame[1];
+}
+
+/* Two instructions a turn. */
+static void spin(uint32_t turns) {
+  if (turns == 0) return;
+#if defined(__arm__)
+  __asm volatile(".syntax unified\n 1: subs %0, #1\n bne 1b\n" : "+l"(turns)::"cc");
+#else
+  while (turns > 0) {
+    turns = turns - 1u;
+    __asm volatile("" ::: "memory");
+  }
+#endif
+}
+
+static int tell(const tinyml_model *model, uint16_t op, uint16_t output, size_t at, size_t bytes) {
+  const tinyml_observer *observer = model->observer;
+  return observer && observer->on_output(observer->user, op, output, model->arena + at, bytes);
+}
+
+static tinyml_status invoke(tinyml_model *model) {
+  uint8_t *arena = model->arena;
+  if (initialised != 0x600DF00Du || zeroed != 0) return TINYML_ERROR_NULL;
+  for (size_t i = 0; i < 64; ++i) arena[X + i] = (uint8_t)(arena[A + i] + 1u);
+  if (tell(model, 0, 0, X, 64)) return TINYML_STOPPED;
+
+  const uint32_t fate = arena[A + 1];
+  if (fate == FATE_REFUSE) return TINYML_ERROR_ALIGNMENT;
+  if (fate == FATE_OVERFLOW) zeroed = overflow(0);
+  if (fate == FATE_HANG) {
+    for (volatile uint32_t forever = 1; forever;) {
+    }
+  }
+#if defined(__arm__)
+  if (fate == FATE_FAULT) __asm volatile("udf #0");
+#else
+  if (fate == FATE_FAULT) __builtin_trap();
+#endif
+  spin(LOOP_UNIT * arena[A]);
+  memcpy(arena + Y, arena + X, 64);
+  if (tell(model, 1, 0, Y, 64)) return TINYML_STOPPED;
+
+  for (size_t i = 0; i < 300; ++i) arena[Z + i] = arena[B + 299 - i];
+  for (size_t i = 0; i < 64; ++i) arena[Y + i] ^= 0x55u;
+  memset(arena + A, 0x77, X);
+  if (tell(model, 2, 0, Z, 300)) return TINYML_STOPPED;
+  if (tell(model, 2, 1, Y, 64)) return TINYML_STOPPED;
+  return TINYML_OK;
+}
+
+#if defined(__arm__)
+__attribute__((section(".arena")))
+#endif
+static uint8_t arena[ARENA_BYTES] __attribute__((aligned(TINYML_ALIGNMENT)));
+static tinyml_link_record records[RECORDS];
+
+int main(void) {
+  static const tinyml_region inputs[] = {{A, 64}, {B, 300}};
+  static const tinyml_region outputs[] = {{Y, 64}, {Z, 300}};
+  static const tinyml_model_info info = {
+      .name = "toy",
+      .identity = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+      .arena_bytes = ARENA_BYTES,
+      .op_count = 3,
+      .input_count = 2,
+      .output_count = 2,
+      .inputs = inputs,
+      .outputs = outputs,
+      .invoke = invoke};
+  const tinyml_link_config config = {.model = &info,
+                                     .arena = arena,
+                                     .records = records,
+                                     .record_capacity = RECORDS,
+                                     .build = "test " __VERSION__};
+  tinyml_port_init();
+  return tinyml_link_serve(&config);
+}

@@ -1,0 +1,415 @@
+"""The host side of the serial link: framed requests that survive a bad line.
+
+The protocol is described in `runtime_c/include/tinyml_link.h`. A request is
+repeated under its sequence number until its answer comes or patience runs out;
+damaged, stale and foreign frames are dropped. No call here can hang.
+"""
+
+import itertools
+import os
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from cobs import cobs
+
+from tinyml.errors import LinkError
+from tinyml.runners.stream import Stream
+
+PROTOCOL: Final = 1
+
+_HELLO, _READ, _WRITE, _INVOKE, _PAINT, _MARKS = range(1, 7)
+_BUSY, _FAULT, _ANSWER = 0x7E, 0x7F, 0x80
+
+_NAME, _IDENTITY, _BUILD, _INPUT_REGIONS, _OUTPUT_REGIONS, _OUTPUT, _ARENA, _RECORDS = (
+    *range(5),
+    *range(6, 9),
+)
+_CHECKSUMS, _STOP = 1, 2
+
+_OK, _BAD_INPUTS, _MODEL_ERROR = 0, 4, 5
+_STATUS_NAMES: Final = {
+    1: "it does not know the command",
+    2: "the request has a wrong length",
+    3: "an index or offset is out of range",
+    4: "the inputs in its memory are not those that were sent",
+    5: "the model refused to run",
+}
+_UNITS: Final = {1: "cycles", 2: "instructions", 3: "nanoseconds"}
+
+_HELLO_FORMAT: Final = struct.Struct("<HHIIIIIHHHH")
+_INVOKED_FORMAT: Final = struct.Struct("<IIhHI")
+_RECORD_FORMAT: Final = struct.Struct("<HHIII")
+_REGION_FORMAT: Final = struct.Struct("<II")
+
+_OVERHEAD_CALLS: Final = 64
+_NOISE_LIMIT: Final = 1 << 16
+_PATTERNS: Final = (0xA5, 0x5A)
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes to do in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A byte range of the arena."""
+
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a target says about itself."""
+
+    name: str
+    identity: str
+    """64 hex digits over model, plan and generator."""
+    build: str
+    arena_bytes: int
+    op_count: int
+    inputs: tuple[Region, ...]
+    outputs: tuple[Region, ...]
+    unit: str
+    """What its counter counts: "cycles", "instructions" or "nanoseconds"."""
+    per_tick: Fraction
+    """Units per tick of the counter."""
+    clock_hz: int
+    """The processor clock that runs; 0 if the target does not know it."""
+    payload: int
+    """Data bytes per frame."""
+    record_capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One output of one op, as observed while the model ran."""
+
+    op: int
+    output: int
+    bytes: int
+    crc: int | None
+    """CRC-32 of the output's bytes, if it was asked for."""
+    ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One inference: what it cost, and a record of every output of every op."""
+
+    records: tuple[Record, ...]
+    ticks: int
+    overhead: Fraction
+    """Ticks that the act of counting adds to every record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The cost of one inference, in `unit`."""
+
+    unit: str
+    total: int
+    ops: tuple[int, ...]
+    """By index of the op; what runs after the last op is only in the total."""
+
+
+@dataclass(frozen=True, slots=True)
+class HighWater:
+    """The memory that an inference really touches, in bytes; stack 0 where it is not known."""
+
+    arena_bytes: int
+    stack_bytes: int
+
+
+class _InputsLostError(LinkError):
+    """The inputs in the target's memory are not those the host sent."""
+
+
+class Client:
+    """Talks to the firmware at the other end of a stream."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        patience: float = 8.0,
+        silence: float = 30.0,
+        first_resend: float = 0.5,
+    ) -> None:
+        """Time-outs, in seconds.
+
+        `patience`: how long a request may stay without an answer; `silence`: how
+        long a single op of a running model may take; `first_resend`: when a
+        request is repeated for the first time (the interval doubles from there).
+        """
+        self._stream = stream
+        self._patience = patience
+        self._silence = max(silence, patience)
+        self._first_resend = first_resend
+        # A stale answer to an earlier client must not look like one to this one.
+        self._sequence = int.from_bytes(os.urandom(2), "little")
+        self._received = bytearray()
+        self._payload = 64
+        self._identity: Identity | None = None
+
+    def identity(self) -> Identity:
+        """Who the target is (asked once). LinkError if it does not speak this protocol."""
+        if self._identity is None:
+            self._identity = self._ask_identity()
+        return self._identity
+
+    def write_input(self, index: int, data: bytes, progress: Progress | None = None) -> None:
+        """Fill input `index` (NHWC bytes as the model takes them). An inference overwrites it."""
+        regions = self.identity().inputs
+        if index >= len(regions) or len(data) != regions[index].bytes:
+            expected = regions[index].bytes if index < len(regions) else "no such input"
+            raise LinkError(f"input {index}: {len(data)} bytes given, expected: {expected}")
+        for start in range(0, len(data), self._payload):
+            chunk = data[start : start + self._payload]
+            self._request(_WRITE, struct.pack("<HI", index, start) + chunk)
+            if progress:
+                progress(start + len(chunk), len(data))
+
+    def invoke(
+        self,
+        inputs: Sequence[bytes],
+        *,
+        checksums: bool = False,
+        stop_after: tuple[int, int] | None = None,
+        progress: Progress | None = None,
+    ) -> Invocation:
+        """Write `inputs` and run the model on them.
+
+        `checksums` asks for the CRC-32 of every output of every op; `stop_after`
+        (op, output) ends the run there, with that output still in the arena.
+        """
+        for attempts_left in (2, 1, 0):
+            for index, data in enumerate(inputs):
+                self.write_input(index, data, progress)
+            try:
+                return self._invoke(inputs, checksums, stop_after)
+            except _InputsLostError:
+                if not attempts_left:
+                    raise
+        raise AssertionError("unreachable")
+
+    def read_output(self, index: int, progress: Progress | None = None) -> bytes:
+        """The bytes of output `index` as the last inference left them."""
+        return self._read(_OUTPUT, index, progress=progress)
+
+    def read_arena(self, offset: int, size: int, progress: Progress | None = None) -> bytes:
+        """`size` bytes of the arena from `offset`."""
+        data = self._read(_ARENA, 0, offset=offset, size=size, progress=progress)
+        if len(data) != size:
+            raise LinkError(f"the arena ends before byte {offset + size}")
+        return data
+
+    def infer(self, inputs: Sequence[bytes], progress: Progress | None = None) -> list[bytes]:
+        """Run the model on `inputs`; the bytes of all its outputs."""
+        self.invoke(inputs, progress=progress)
+        return [self.read_output(index) for index in range(len(self.identity().outputs))]
+
+    def count(self, inputs: Sequence[bytes]) -> Counts:
+        """Run the model once and say what each op costs."""
+        identity = self.identity()
+        run = self.invoke(inputs)
+        ops = [Fraction(0)] * identity.op_count
+        for record in run.records:
+            ops[record.op] += max(record.ticks - run.overhead, Fraction(0)) * identity.per_tick
+        total = max(run.ticks - len(run.records) * run.overhead, Fraction(0)) * identity.per_tick
+        return Counts(identity.unit, round(total), tuple(round(op) for op in ops))
+
+    def high_water(self, inputs: Sequence[bytes]) -> HighWater:
+        """Run the model and find the highest byte of arena, and the deepest of stack, it touches.
+
+        Two runs over two patterns: a byte that happens to be written with the
+        one pattern differs from the other.
+        """
+        arena = stack = 0
+        for pattern in _PATTERNS:
+            self._request(_PAINT, bytes([pattern]))
+            self.invoke(inputs)
+            marks = struct.unpack("<II", self._sized(self._request(_MARKS, bytes([pattern])), 8))
+            arena, stack = max(arena, marks[0]), max(stack, marks[1])
+        return HighWater(arena, stack)
+
+    def _ask_identity(self) -> Identity:
+        answer = self._request(_HELLO, b"")
+        if len(answer) < 2 or (protocol := struct.unpack_from("<H", answer)[0]) != PROTOCOL:
+            raise LinkError(
+                f"the target speaks protocol {protocol if len(answer) >= 2 else '?'}, "
+                f"this is {PROTOCOL}",
+                hint="build and flash the firmware again",
+            )
+        fields = _HELLO_FORMAT.unpack(self._sized(answer, _HELLO_FORMAT.size))
+        _, self._payload, unit, numerator, denominator, clock_hz, arena = fields[:7]
+        op_count, inputs, outputs, record_capacity = fields[7:]
+        if not (self._payload and denominator and unit in _UNITS):
+            raise LinkError("the target's identity makes no sense")
+        identity = Identity(
+            name=self._read(_NAME).decode(errors="replace"),
+            identity=self._read(_IDENTITY).decode(errors="replace"),
+            build=self._read(_BUILD).decode(errors="replace"),
+            arena_bytes=arena,
+            op_count=op_count,
+            inputs=_regions(self._read(_INPUT_REGIONS)),
+            outputs=_regions(self._read(_OUTPUT_REGIONS)),
+            unit=_UNITS[unit],
+            per_tick=Fraction(numerator, denominator),
+            clock_hz=clock_hz,
+            payload=self._payload,
+            record_capacity=record_capacity,
+        )
+        if (len(identity.inputs), len(identity.outputs)) != (inputs, outputs):
+            raise LinkError("the target's identity makes no sense")
+        return identity
+
+    def _invoke(
+        self, inputs: Sequence[bytes], checksums: bool, stop_after: tuple[int, int] | None
+    ) -> Invocation:
+        crc = 0
+        for data in inputs:
+            crc = zlib.crc32(data, crc)
+        options = (_CHECKSUMS if checksums else 0) | (_STOP if stop_after else 0)
+        fields = struct.pack("<IBHH", crc, options, *(stop_after or (0, 0)))
+        answer = self._sized(self._request(_INVOKE, fields), _INVOKED_FORMAT.size)
+        low, high, _, count, overhead = _INVOKED_FORMAT.unpack(answer)
+        if count > self.identity().record_capacity:
+            raise LinkError(
+                f"the firmware has room for {self.identity().record_capacity} records, "
+                f"and the model has {count} outputs of ops",
+                hint="build the firmware again",
+            )
+        records = tuple(
+            Record(op, output, size, crc if checksums else None, ticks)
+            for op, output, size, crc, ticks in _RECORD_FORMAT.iter_unpack(self._read(_RECORDS))
+        )
+        if len(records) != count:
+            raise LinkError(f"{len(records)} records came, expected: {count}")
+        return Invocation(records, high << 32 | low, Fraction(overhead, _OVERHEAD_CALLS))
+
+    def _read(
+        self,
+        space: int,
+        index: int = 0,
+        *,
+        offset: int = 0,
+        size: int | None = None,
+        progress: Progress | None = None,
+    ) -> bytes:
+        """`size` bytes of a space from `offset`, or as many as there are."""
+        data = bytearray()
+        while size is None or len(data) < size:
+            want = self._payload if size is None else min(self._payload, size - len(data))
+            fields = struct.pack("<BHIH", space, index, offset + len(data), want)
+            answer = self._request(_READ, fields)
+            if len(answer) < 4 or len(answer) - 4 > want:
+                raise LinkError(f"an answer to READ has {len(answer)} bytes")
+            end = struct.unpack_from("<I", answer)[0] - offset
+            size = end if size is None else min(size, end)
+            data += answer[4:]
+            if len(answer) == 4 and len(data) < size:
+                raise LinkError("the target sends no data")
+            if progress:
+                progress(len(data), size)
+        return bytes(data)
+
+    def _sized(self, answer: bytes, size: int) -> bytes:
+        if len(answer) != size:
+            raise LinkError(f"an answer has {len(answer)} bytes, expected: {size}")
+        return answer
+
+    def _request(self, command: int, fields: bytes) -> bytes:
+        """Send one request, repeating it until its answer comes; the answer's payload."""
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        frame = encode(command, self._sequence, fields)
+        started = time.monotonic()
+        deadline = started + self._patience
+        for interval in _intervals(self._first_resend):
+            self._stream.write(frame)
+            resend = time.monotonic() + interval
+            while (now := time.monotonic()) < min(resend, deadline):
+                for kind, sequence, payload in self._frames(min(resend, deadline) - now):
+                    if kind == _FAULT:
+                        raise _fault(payload)
+                    if sequence != self._sequence:
+                        continue
+                    if kind == _BUSY:
+                        deadline = time.monotonic() + self._silence
+                    elif kind == command | _ANSWER and payload:
+                        return _checked(payload)
+            if now >= deadline:
+                break
+        raise LinkError(
+            f"the target does not answer ({time.monotonic() - started:.1f} s)",
+            hint="is the right firmware on it, and is this its serial port?",
+        )
+
+    def _frames(self, seconds: float) -> Iterator[tuple[int, int, bytes]]:
+        """The sound frames among the bytes that arrive within `seconds`."""
+        self._received += self._stream.read(seconds)
+        *frames, rest = self._received.split(b"\0")
+        # A line that carries only noise must not fill the memory.
+        self._received = rest if len(rest) <= _NOISE_LIMIT else bytearray()
+        for frame in frames:
+            decoded = decode(bytes(frame))
+            if decoded:
+                yield decoded
+
+
+def encode(command: int, sequence: int, payload: bytes) -> bytes:
+    """A frame for the line, its delimiters included."""
+    body = struct.pack("<BH", command, sequence) + payload
+    encoded: bytes = cobs.encode(body + struct.pack("<I", zlib.crc32(body)))
+    return b"\0" + encoded + b"\0"
+
+
+def decode(frame: bytes) -> tuple[int, int, bytes] | None:
+    """Command, sequence number and payload of what lay between two delimiters; None if damaged."""
+    try:
+        body: bytes = cobs.decode(frame)
+    except cobs.DecodeError:
+        return None
+    if len(body) < 7 or zlib.crc32(body[:-4]) != int.from_bytes(body[-4:], "little"):
+        return None
+    command, sequence = struct.unpack_from("<BH", body)
+    return command, sequence, body[3:-4]
+
+
+def _intervals(first: float) -> Iterator[float]:
+    """Seconds to wait before each repetition: doubling up to eight times the first."""
+    return (first * min(2**attempt, 8) for attempt in itertools.count())
+
+
+def _regions(data: bytes) -> tuple[Region, ...]:
+    if len(data) % _REGION_FORMAT.size:
+        raise LinkError("the target's identity makes no sense")
+    return tuple(Region(*fields) for fields in _REGION_FORMAT.iter_unpack(data))
+
+
+def _checked(payload: bytes) -> bytes:
+    """What follows the status; LinkError if it is not OK."""
+    status, rest = payload[0], payload[1:]
+    if status == _OK:
+        return rest
+    what = f"the target refused a request: {_STATUS_NAMES.get(status, f'status {status}')}"
+    if status == _BAD_INPUTS:
+        raise _InputsLostError(what)
+    if status == _MODEL_ERROR and len(rest) == _INVOKED_FORMAT.size:
+        what += f" (tinyml_status {_INVOKED_FORMAT.unpack(rest)[2]})"
+    raise LinkError(what)
+
+
+def _fault(payload: bytes) -> LinkError:
+    if len(payload) != 12:
+        return LinkError("the target crashed")
+    pc, lr, cause = struct.unpack("<III", payload)
+    where = f"at pc {pc:#010x}, lr {lr:#010x}" if pc or lr else "with its stack exhausted"
+    return LinkError(
+        f"the target crashed {where} (fault status {cause:#010x})",
+        hint="arm-none-eabi-addr2line -e firmware.elf PC names the line; reset the board",
+    )
