@@ -41,12 +41,13 @@ class GraphBuilder:
         self.inputs: list[str] = []
 
     def quant(self) -> Quant:
-        """A random activation quantisation, often with an extreme zero point."""
+        """A random activation quantisation; the zero point is often low, as after RELU."""
         return self.quant_near(0.03)
 
     def quant_near(self, scale: float) -> Quant:
         """Like `quant`, with a scale between a quarter of and four times `scale`, within reason."""
-        zero_point = int(self.rng.choice([-128, 0, 127, *self.rng.integers(-128, 128, 5)]))
+        likely = [-128, -128, *self.rng.integers(-128, 32, 6), self.rng.integers(-128, 128)]
+        zero_point = int(self.rng.choice(likely))
         factor = float(np.exp(self.rng.uniform(-1.4, 1.4)))
         return per_tensor(min(max(scale * factor, 0.002), 0.5), zero_point)
 
