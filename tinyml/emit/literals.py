@@ -5,21 +5,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tinyml.ir.graph import Array, DType
+from tinyml.ir.graph import Array
 
 WIDTH = 100
 """Columns of generated C."""
-
-CTYPES = {
-    DType.INT8: "int8_t",
-    DType.UINT8: "uint8_t",
-    DType.INT16: "int16_t",
-    DType.INT32: "int32_t",
-    DType.INT64: "int64_t",
-    DType.FLOAT32: "float",
-    DType.BOOL: "uint8_t",
-}
-"""The C type of an element."""
 
 _SMALLEST = {-(2**31): "INT32_MIN", -(2**63): "INT64_MIN"}
 """In C the minus is an operator on a literal that would not fit."""

@@ -103,8 +103,7 @@ def open_project(root: Path) -> Project:
 
 def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dict[str, bytes]:
     """Every file of the project but the manifest."""
-    kernels = {call.kernel for call in plan.calls.values() if call.kernel}
-    files = runtime_files(kernels, board)
+    files = runtime_files(plan.calls.values(), board)
     files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
     files["main.c"] = _text("project/main.c.j2", view, board=board)
     if board.kind == "baremetal":

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from tinyml.board import Board
 from tinyml.emit.flags import FREESTANDING
-from tinyml.kernels.registry import by_name
+from tinyml.kernels import kernel_sources
+from tinyml.kernels.call import KernelCall
 from tinyml.resources import runtime_dir
 
 _QUOTED_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
-def runtime_files(kernels: Iterable[str], board: Board) -> dict[str, bytes]:
+def runtime_files(calls: Iterable[KernelCall], board: Board) -> dict[str, bytes]:
     """Path in the project -> content.
 
     `runtime/` keeps the tree of the runtime's headers and kernels, `port/` has
@@ -20,16 +21,16 @@ def runtime_files(kernels: Iterable[str], board: Board) -> dict[str, bytes]:
     """
     root = runtime_dir()
     wanted: dict[Path, str] = {}
-    for source in {by_name(kernel).source for kernel in kernels}:
-        wanted[root / "src" / source] = f"runtime/src/{source}"
-    for source in _files(root / "link"):
-        wanted[source] = f"link/{source.name}"
+    for source in kernel_sources(calls):
+        wanted[root / source] = f"runtime/{source}"
+    for path in _files(root / "link"):
+        wanted[path] = f"link/{path.name}"
     for folder in board.port:
-        for source in _files(root / "port" / folder):
-            wanted[source] = f"port/{folder}/{source.name}"
+        for path in _files(root / "port" / folder):
+            wanted[path] = f"port/{folder}/{path.name}"
     if board.kind == "baremetal":
-        for source in _files(root / FREESTANDING):
-            wanted[source] = f"{FREESTANDING}/{source.name}"
+        for path in _files(root / FREESTANDING):
+            wanted[path] = f"{FREESTANDING}/{path.name}"
     for name in ("tinyml.h", "tinyml_generated.h"):
         wanted[root / "include" / name] = f"runtime/include/{name}"
     content = {path: path.read_bytes() for path in wanted}

@@ -5,12 +5,13 @@ A view holds strings and integers only. The templates add layout and nothing els
 
 from dataclasses import dataclass
 
-from tinyml.emit.literals import CTYPES, braces, call, comment, number, string
+from tinyml.emit.literals import braces, call, comment, number, string
 from tinyml.emit.names import Namer, model_name
 from tinyml.emit.opview import OpView, op_view
 from tinyml.emit.tables import TablePool, TableView
 from tinyml.errors import UnsupportedError
 from tinyml.ir.graph import Graph, Tensor
+from tinyml.kernels.site import CTYPES
 from tinyml.memory.plan import MemoryPlan
 from tinyml.planning import Plan
 
