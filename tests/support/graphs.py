@@ -38,7 +38,7 @@ class _Grower:
     b: GraphBuilder
     draw: st.DrawFn
     constants: bool
-    explicit_pads: bool
+    for_tflm: bool
 
     def shape(self, x: str) -> Shape:
         return self.b.tensors[x].shape
@@ -71,7 +71,7 @@ class _Grower:
         if self.one_in(2):
             rows, columns = map(same_pads, extents, kernel, stride)
             return kernel, stride, Pads(*rows, *columns)
-        if not self.explicit_pads:
+        if self.for_tflm:
             return kernel, stride, Pads()
         # A pad below the kernel's extent: every window sees a real element.
         return kernel, stride, Pads(*(self.number(0, k - 1) for k in kernel for _ in range(2)))
@@ -98,7 +98,7 @@ class _Grower:
             stride=stride,
             pads=pads,
             activation=self.activation(),
-            bias=not self.one_in(5),
+            bias=self.for_tflm or not self.one_in(5),
         )
 
     def pointwise(self, x: str) -> str:
@@ -346,17 +346,18 @@ def graphs(
     float_edges: bool = True,
     constants: bool = True,
     dead: bool = True,
-    explicit_pads: bool = True,
+    for_tflm: bool = False,
 ) -> Graph:
     """A random network of 2 to about `max_nodes` nodes over int8 maps of a few hundred bytes.
 
     float_edges: allow QUANTIZE from float32, DEQUANTIZE to it, and the pair in the middle.
     constants: allow nodes whose inputs are all constant, and constants in CONCATENATION.
     dead: allow nodes and graph inputs that nobody reads (parts of a SPLIT may always go unread).
-    explicit_pads: allow pads in ops that .tflite cannot say, those neither zero nor SAME's.
+    for_tflm: only what .tflite can say and TFLite Micro runs: pads that are zero or SAME's,
+    depthwise convolutions with a bias.
     """
     builder = GraphBuilder("random", draw(st.integers(0, 2**32 - 1)))
-    grower = _Grower(builder, draw, constants, explicit_pads)
+    grower = _Grower(builder, draw, constants, for_tflm)
     _grow_inputs(grower, float_edges)
     extra = (*((_Grower.constant,) if constants else ()),)
     extra += (_Grower.float_round_trip,) if float_edges else ()
