@@ -31,9 +31,16 @@ def f32(value: float) -> float:
 
 
 def scales(low: float = -10.0, high: float = 3.0) -> st.SearchStrategy[float]:
-    """float32 scales, log-uniform in 2**low .. 2**high; powers of two are likely."""
+    """float32 scales, log-uniform in 2**low .. 2**high.
+
+    Powers of two (whose rescales meet exact ties) and scales that put 6.0 halfway
+    between two integers (where a clamping limit is rounded) are likely.
+    """
     exact = st.integers(int(np.ceil(low)), int(np.floor(high))).map(lambda e: 2.0**e)
-    return st.one_of(st.floats(low, high).map(lambda e: f32(2.0**e)), exact)
+    halves = st.integers(1, 200).map(lambda n: f32(6 / (n + 0.5)))
+    inside = halves.filter(lambda scale: 2.0**low <= scale <= 2.0**high)
+    uniform = st.floats(low, high).map(lambda e: f32(2.0**e))
+    return st.one_of(uniform, exact, inside if high > -2 else uniform)
 
 
 def zero_points(dtype: DType = DType.INT8) -> st.SearchStrategy[int]:

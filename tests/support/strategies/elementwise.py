@@ -49,7 +49,7 @@ def _ratio(draw, largest: float) -> float:
     """A rescale ratio: mostly near 1, at times tiny or as large as int32 can take."""
     highest = float(np.log2(2**30 / largest))
     near = st.floats(-8, min(6, highest))
-    return 2.0 ** draw(st.one_of(near, near, st.just(0.0), st.floats(-34, highest)))
+    return 2.0 ** draw(st.one_of(near, near, st.integers(-6, 0), st.floats(-34, highest)))
 
 
 @st.composite
@@ -69,10 +69,10 @@ def _binary(draw, op: ops.Op, a_quant: Quant, b_quant: Quant, y_quant: Quant) ->
 @st.composite
 def _additive(draw, kind: type[ops.Add] | type[ops.Sub]) -> Case:
     a = draw(quants())
-    apart = draw(st.one_of(st.just(0.0), st.floats(-6, 6), st.floats(-33, 33)))
+    apart = draw(st.one_of(st.integers(-3, 3), st.floats(-6, 6), st.floats(-33, 33)))
     b = Quant((f32(a.scale * 2.0**apart),), (draw(zero_points()),))
     # TFLite Micro needs 2 * max(a, b) / (2**20 * y) below 1.
-    over = draw(st.one_of(st.floats(-4, 8), st.floats(-18.9, 30)))
+    over = draw(st.one_of(st.integers(-1, 5), st.floats(-4, 8), st.floats(-18.9, 30)))
     y = Quant((f32(max(a.scale, b.scale) * 2.0**over),), (draw(zero_points()),))
     return draw(_binary(kind(draw(ACTIVATIONS)), a, b, y))
 
