@@ -178,32 +178,21 @@ def fully_connected_params(graph: Graph, node: Node) -> LinearParams:
 
 
 def add_params(graph: Graph, node: Node) -> AddParams:
-    """ADD (ratios in double) and SUB (ratios in float32)."""
+    """ADD and SUB."""
     op = node.op
     assert isinstance(op, ops.Add | ops.Sub)
     a, b, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
     left_shift = 20
-    real: tuple[float, float, float]
-    if isinstance(op, ops.Add):
-        twice = 2.0 * max(a.q.scale, b.q.scale)
-        real = (a.q.scale / twice, b.q.scale / twice, twice / ((1 << left_shift) * y.q.scale))
-    else:
-        scale_a, scale_b, scale_y = (np.float32(t.q.scale) for t in (a, b, y))
-        twice_f = np.float32(2) * max(scale_a, scale_b)
-        real = (
-            float(scale_a / twice_f),
-            float(scale_b / twice_f),
-            float(twice_f / (np.float32(1 << left_shift) * scale_y)),
-        )
+    twice = 2.0 * max(a.q.scale, b.q.scale)
     act_min, act_max = activation_range(node, y, op.activation)
     return AddParams(
         input1_zero_point=a.q.zero_point,
         input2_zero_point=b.q.zero_point,
         output_zero_point=y.q.zero_point,
         left_shift=left_shift,
-        input1=rescale_below_one(node, a, real[0]),
-        input2=rescale_below_one(node, b, real[1]),
-        output=rescale_below_one(node, y, real[2]),
+        input1=rescale_below_one(node, a, a.q.scale / twice),
+        input2=rescale_below_one(node, b, b.q.scale / twice),
+        output=rescale_below_one(node, y, twice / ((1 << left_shift) * y.q.scale)),
         act_min=act_min,
         act_max=act_max,
     )
