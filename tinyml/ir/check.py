@@ -25,7 +25,7 @@ def check(graph: Graph) -> None:
     for name, tensor in graph.tensors.items():
         if not name or name != tensor.name:
             raise GraphError(f"tensor '{tensor.name}' is listed under the name '{name}'")
-        _check_tensor(tensor)
+        check_tensor(tensor)
     _check_names(graph)
     computed = set(graph.inputs)
     for node in graph.nodes:
@@ -95,7 +95,8 @@ def _check_node(graph: Graph, node: Node, computed: set[str]) -> None:
             raise _broken(node, f"tensor '{tensor.name}' is {tensor.shape}, computed is {shape}")
 
 
-def _check_tensor(tensor: Tensor) -> None:
+def check_tensor(tensor: Tensor) -> None:
+    """Raises GraphError unless shape, data and quantisation of `tensor` are sound in themselves."""
     if len(tensor.shape) > _MAX_RANK:
         raise GraphError(f"tensor '{tensor.name}' has {len(tensor.shape)} dimensions")
     if any(dim < 1 for dim in tensor.shape):

@@ -1,0 +1,156 @@
+"""TensorFlow Lite models: a .tflite file becomes a graph.
+
+What a file says wrongly is a ModelError; what it says soundly but beyond this
+version is an UnsupportedError, which lists all operators concerned at once.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from tinyml.errors import GraphError, ModelError, UnsupportedError, UnsupportedOp
+from tinyml.importers.names import Namer, node_name, printable
+from tinyml.importers.tflite_file import FileGraph, FileOperator, read_file
+from tinyml.importers.tflite_ops import RESOLVERS, Call, RefusalError
+from tinyml.importers.tflite_tensors import Unusable, tensors_of
+from tinyml.ir.check import check
+from tinyml.ir.graph import Graph, Node, Tensor
+from tinyml.ir.operands import misfit
+from tinyml.quant.params import check_params
+
+_FLOAT = "computes in floating point"
+_QUANTISE = (
+    "quantise the model to full int8: TFLiteConverter with a representative_dataset and "
+    "supported_ops = [TFLITE_BUILTINS_INT8]"
+)
+_REPLACE = "replace these operators in the model, or leave them to the application"
+
+_Tensors = Mapping[int, Tensor | Unusable]
+
+
+def read(data: bytes, name: str) -> Graph:
+    """The graph in a .tflite file's bytes; `name` is for the graph and for messages.
+
+    Raises ModelError when the file is damaged or says what no model can mean, and
+    UnsupportedError, with every operator concerned, when it cannot be deployed.
+    """
+    try:
+        return _graph(read_file(data), name)
+    except UnsupportedError as error:
+        what = f"model '{name}' {error.what}"
+        raise UnsupportedError(what, hint=error.hint, items=error.items) from error
+    except (ModelError, GraphError) as error:
+        raise ModelError(f"model '{name}': {error.what}", hint=error.hint) from error
+
+
+def _graph(file: FileGraph, name: str) -> Graph:
+    _refuse_dynamic(file)
+    tensors = tensors_of(file)
+    namer = Namer()
+    found = [_node(operator, file, tensors, namer) for operator in file.operators]
+    _refuse([item for item in found if isinstance(item, UnsupportedOp)], len(found))
+    if file.subgraphs > 1:
+        raise UnsupportedError(
+            f"has {file.subgraphs} subgraphs", hint="export it with a single signature"
+        )
+    graph = Graph(
+        name=name,
+        tensors={tensor.name: tensor for tensor in tensors.values() if isinstance(tensor, Tensor)},
+        nodes=(),
+        inputs=_names(file.inputs, tensors),
+        outputs=_names(file.outputs, tensors),
+    ).rebuilt(tuple(item for item in found if isinstance(item, Node)))
+    check(graph)
+    scales = [_unsuitable_scales(graph, node) for node in graph.nodes]
+    _refuse([item for item in scales if item is not None], len(found))
+    return graph
+
+
+def _refuse_dynamic(file: FileGraph) -> None:
+    """Only a batch of 1 may be called open; all shapes follow from those of the inputs."""
+    for tensor in (file.tensors[index] for index in file.inputs):
+        opened = [i for i, dim in enumerate(tensor.signature) if dim == -1]
+        opened += [i for i, dim in enumerate(tensor.shape) if dim == 0]
+        if opened and (opened != [0] or tensor.shape[:1] != (1,)):
+            shape = tensor.signature or tensor.shape
+            raise UnsupportedError(
+                f"has an input '{printable(tensor.name)}' of dynamic shape {list(shape)}",
+                hint="export it with a fixed input shape and a batch of 1",
+            )
+
+
+def _names(indices: Sequence[int], tensors: _Tensors) -> tuple[str, ...]:
+    """The names of the graph's inputs or outputs."""
+    for tensor in (tensors[index] for index in indices):
+        if isinstance(tensor, Unusable):
+            raise UnsupportedError(f"cannot be deployed: {tensor.reason}")
+    return tuple(tensors[index].name for index in indices)
+
+
+def _node(
+    operator: FileOperator, file: FileGraph, tensors: _Tensors, namer: Namer
+) -> Node | UnsupportedOp:
+    inputs = [None if index == -1 else tensors[index] for index in operator.inputs]
+    outputs = [tensors[index] for index in operator.outputs]
+    concerned = outputs or [tensor for tensor in inputs if tensor is not None]
+
+    def refused(reason: str) -> UnsupportedOp:
+        kind = printable(operator.kind)
+        return UnsupportedOp(kind, tuple(tensor.name for tensor in concerned), reason)
+
+    if operator.is_custom or operator.kind not in RESOLVERS:
+        return refused("is a custom operator" if operator.is_custom else "is not supported")
+    indices = {index for index in (*operator.inputs, *operator.outputs) if index != -1}
+    is_float = any(file.tensors[index].type.startswith("FLOAT") for index in indices)
+    for tensor in (*inputs, *outputs):
+        if isinstance(tensor, Unusable):
+            return refused(_FLOAT if is_float else tensor.reason)
+
+    options_type, resolver = RESOLVERS[operator.kind]
+    call = Call(
+        kind=operator.kind,
+        options=operator.options,
+        operands=tuple(tensor for tensor in inputs if not isinstance(tensor, Unusable)),
+        results=tuple(tensor for tensor in outputs if isinstance(tensor, Tensor)),
+    )
+    if not call.results:
+        raise call.damaged("has no result")
+    if options_type not in (None, operator.options_type):
+        raise call.damaged(f"has no {options_type}")
+    try:
+        op, kept = resolver(call)
+    except RefusalError as error:
+        return refused(str(error))
+    operands = tuple(call.operands[index] for index in kept)
+    reason = misfit(op, operands, call.results)
+    if reason is not None:
+        return refused(_FLOAT if is_float else reason)
+    return Node(
+        name=namer(node_name(call.results[0].name, operator.kind)),
+        op=op,
+        inputs=tuple(None if operand is None else operand.name for operand in operands),
+        outputs=tuple(result.name for result in call.results),
+    )
+
+
+def _unsuitable_scales(graph: Graph, node: Node) -> UnsupportedOp | None:
+    """The node as unsupported when its scales have no fixed-point form."""
+    try:
+        check_params(graph, node)
+    except UnsupportedError as error:
+        return UnsupportedOp(node.op.kind, node.outputs, error.what)
+    return None
+
+
+def _refuse(items: Sequence[UnsupportedOp], total: int) -> None:
+    """Raises UnsupportedError with all `items` unless there are none."""
+    if not items:
+        return
+    groups: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        names = groups.setdefault((item.op, item.reason), [])
+        names.extend(f"'{name}'" for name in item.tensors)
+    listed = "; ".join(f"{op} {', '.join(names)}: {why}" for (op, why), names in groups.items())
+    raise UnsupportedError(
+        f"has {len(items)} operators (of {total}) that cannot be deployed: {listed}",
+        hint=_QUANTISE if any(item.reason == _FLOAT for item in items) else _REPLACE,
+        items=tuple(items),
+    )
