@@ -68,11 +68,10 @@ $(VENV)/.setup: pyproject.toml requirements.lock
 	or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
 	@echo "Installing Python packages into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) hatchling editables
-	@$(PIP) --no-build-isolation --editable '.[demo]'
+	@$(PIP) --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.setup
 	@echo "Installing the development tools into $(VENV)"
-	@$(PIP) --no-build-isolation --editable '.[demo,dev]'
+	@$(PIP) --editable '.[demo,dev]'
 	@touch $@

@@ -13,7 +13,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
@@ -21,7 +20,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from tinyml import pipeline, report
+from tinyml import __version__, pipeline, report
 from tinyml.errors import CheckFailedError, MissingToolError, ModelError, TinymlError
 from tinyml.results import Result
 
@@ -145,7 +144,7 @@ def doctor(as_json: Json = False) -> None:
 
 def _show_version(value: bool) -> None:
     if value:
-        print(f"tinyml {version('tinyml')}")
+        print(f"tinyml {__version__}")
         raise typer.Exit
 
 
