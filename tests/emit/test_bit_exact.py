@@ -8,6 +8,7 @@ import pytest
 from tests.support.emitted import Models, collect
 from tests.support.graphs import NetworkCase, cases, graphs
 from tests.support.models import NAMES, model_path
+from tinyml.importers import load
 from tinyml.ir.graph import Array, Graph
 from tinyml.reference import run
 
@@ -60,8 +61,6 @@ def test_random_networks(part: int, drawn: list[NetworkCase], tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in NAMES if "large" not in n])
 def test_real_models(name: str, tmp_path: Path) -> None:
-    from tinyml.importers import load
-
     graph = load(model_path(name))
     models = Models([graph], tmp_path)
     rng = np.random.default_rng(1)

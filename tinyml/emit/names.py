@@ -23,7 +23,7 @@ def model_name(name: str) -> str:
     It never clashes with the C library's types and headers or with the runtime
     (whose prefix is `tinyml`), and never starts with a digit or an underscore.
     """
-    found = _words(name) or "model"
+    found = _words(name)[:_LONGEST].strip("_") or "model"
     clash = found in _TAKEN_MODEL_NAMES or found.startswith("tinyml")
     return f"model_{found}" if clash or found[0].isdigit() else found
 

@@ -55,25 +55,14 @@ class PointerView:
 
 @dataclass(frozen=True, slots=True)
 class RowsView:
-    """How the row pointers of one input are found for output row y."""
+    """The call that finds the row pointers of one input for output row y."""
 
-    rows: str
-    """Where they go, e.g. "rows + 3"."""
-    count: int
-    map: str
-    """Address of the map, of the current batch."""
-    height: int
-    row_bytes: int
-    first: str
-    """Number of the first row, as an expression of y."""
-    step: int
-    chosen: str
-    """Name of the table of row numbers; "" where `first` and `step` say them."""
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RowLoopView:
-    """One kernel call for each output row."""
+    """One kernel call for each output row; with `height` 1, y is written out as 0."""
 
     kind: ClassVar[str] = "rows"
     batches: int
@@ -81,7 +70,8 @@ class RowLoopView:
     row_bytes: int
     row_count: int
     rows: tuple[RowsView, ...]
-    span: StructView
+    span: str
+    """Initialiser of the horizontal geometry."""
     call: tuple[str, ...]
 
 
@@ -281,6 +271,7 @@ def _numbered(name: str, index: int, count: int) -> str:
 
 def _row_loop(ctx: _Context, loop: RowLoop) -> tuple[tuple[PointerView, ...], RowLoopView]:
     pointers, rows, at = [], [], 0
+    many = loop.batches * loop.out_height > 1
     activations = iter(ctx.activations)
     for index, access in enumerate(loop.inputs):
         name = _numbered("in", index, len(loop.inputs))
@@ -289,48 +280,55 @@ def _row_loop(ctx: _Context, loop: RowLoop) -> tuple[tuple[PointerView, ...], Ro
         else:
             source = ctx.table(access.constant, name)
         pointers.append(PointerView(name, "const int8_t", source, access.constant is None))
-        rows.append(_rows(ctx, access, name, at, loop.batches > 1))
+        rows.append(_rows(ctx, loop, access, name, at))
         at += access.count
-    pointers.append(PointerView("out", "int8_t", ctx.address(ctx.results[0]), steps=True))
+    pointers.append(PointerView("out", "int8_t", ctx.address(ctx.results[0]), steps=many))
     arguments = [*_parameters(ctx), "&span", "rows", "out"]
     if ctx.call.scratch_bytes:
         arguments.append("scratch")
     if loop.pass_row_index:
-        arguments.append("y")
+        arguments.append("y" if loop.out_height > 1 else "0")
     span = loop.span
-    fields = (("in_width", span.in_width), ("out_width", span.out_width))
     view = RowLoopView(
         batches=loop.batches,
         height=loop.out_height,
         row_bytes=loop.out_row_bytes,
         row_count=at,
         rows=tuple(rows),
-        span=StructView(
-            "tinyml_span",
-            tuple(FieldView(n, number(v)) for n, v in (*fields, ("pad_left", span.pad_left))),
-        ),
-        call=_call(ctx, arguments, 6 if loop.batches > 1 else 4),
+        span=f"{{.in_width = {span.in_width}, .out_width = {span.out_width}, "
+        f".pad_left = {span.pad_left}}}",
+        call=_call(ctx, arguments, _indent(loop)),
     )
     return tuple(pointers), view
 
 
-def _rows(ctx: _Context, access: RowAccess, name: str, at: int, batched: bool) -> RowsView:
-    chosen = ""
+def _indent(loop: RowLoop) -> int:
+    """Columns before what is inside the loops; a loop of one iteration is not written."""
+    return 2 + 2 * (loop.batches > 1) + 2 * (loop.out_height > 1)
+
+
+def _rows(ctx: _Context, loop: RowLoop, access: RowAccess, name: str, at: int) -> RowsView:
+    chosen, first = "", str(-access.pad_top)
     if access.table is not None:
         data = np.array(access.table, np.int32).reshape(-1)
-        table = ctx.table(ConstArray("int32_t", data), f"{name}_rows")
-        chosen = f"{table} + {access.count} * y" if access.count > 1 else f"{table} + y"
-    scaled = "y" if access.stride == 1 else f"{access.stride} * y" if access.stride else "0"
-    return RowsView(
-        rows=f"rows + {at}" if at else "rows",
-        count=access.count,
-        map=f"{name} + {access.batch_bytes} * n" if batched and access.batch_bytes else name,
-        height=access.height,
-        row_bytes=access.row_bytes,
-        first=f"{scaled} - {access.pad_top}" if access.pad_top else scaled,
-        step=access.dilation,
-        chosen=chosen,
-    )
+        chosen = ctx.table(ConstArray("int32_t", data), f"{name}_rows")
+        if loop.out_height > 1:
+            chosen += f" + {access.count} * y" if access.count > 1 else " + y"
+    elif loop.out_height > 1 and access.stride:
+        first = "y" if access.stride == 1 else f"{access.stride} * y"
+        if access.pad_top:
+            first += f" - {access.pad_top}"
+    moves = loop.batches > 1 and access.batch_bytes
+    arguments = [
+        f"rows + {at}" if at else "rows",
+        str(access.count),
+        f"{name} + {access.batch_bytes} * n" if moves else name,
+        str(access.height),
+        str(access.row_bytes),
+    ]
+    arguments += [chosen] if chosen else [first, str(access.dilation)]
+    function = "tinyml_chosen_rows" if chosen else "tinyml_rows"
+    return RowsView(call_lines(function, arguments, ";", _indent(loop)))
 
 
 def _whole_call(ctx: _Context, loop: WholeCall) -> tuple[tuple[PointerView, ...], WholeCallView]:

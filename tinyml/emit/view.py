@@ -66,7 +66,7 @@ class ModelView:
     ops: tuple[OpView, ...]
     tables: tuple[TableView, ...]
     headers: tuple[str, ...]
-    """Runtime headers that the ops need."""
+    """What the code includes beside its own header."""
 
     @property
     def observed(self) -> int:
@@ -98,6 +98,7 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
         op_view(plan, nodes[node], index, tables, functions)
         for index, node in enumerate(plan.schedule.order)
     )
+    kernel_headers = ["tinyml_kernels.h"] if any(op.loop.kind != "alias" for op in ops) else []
     inputs = _endpoints(graph, memory, prefix, "input", graph.inputs)
     outputs = _endpoints(graph, memory, prefix, "output", graph.outputs)
     return ModelView(
@@ -119,7 +120,7 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
         buffers=_arena_map(memory),
         ops=ops,
         tables=tables.views(),
-        headers=("tinyml_kernels.h",) if any(op.loop.kind != "alias" for op in ops) else (),
+        headers=tuple(sorted((f"{prefix}_weights.h", "tinyml_generated.h", *kernel_headers))),
     )
 
 
