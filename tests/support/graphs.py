@@ -268,6 +268,28 @@ class _Grower:
     def softmax(self, x: str) -> str:
         return self.b.node(ops.Softmax(), (x,), SOFTMAX_QUANT)
 
+    def clamped(self, x: str) -> str:
+        """A clamp right after an op that could do it itself: what fuses."""
+        makers = (self.conv, self.depthwise, self.pool) if len(self.shape(x)) == 4 else ()
+        made = self.draw(st.sampled_from((*makers, self.residual, self.dense)))(x)
+        if self.one_in(3):
+            return self.clamp(made)
+        return self.b.node(self.draw(st.sampled_from((ops.Relu(), ops.Relu6()))), (made,))
+
+    def moved_twice(self, x: str) -> str:
+        """Two ops in a row of a kind that merges."""
+        move = self.draw(st.sampled_from((self.pad, self.transpose, self.reshape)))
+        if move == self.pad and len(self.shape(x)) != 4:
+            return self.transpose(self.transpose(x))
+        return move(move(x))
+
+    def transposed_mean(self, x: str) -> str:
+        """A mean in the layout of the frameworks that put channels first."""
+        channels_first = self.b.node(ops.Transpose((0, 3, 1, 2)), (x,))
+        axes = self.draw(st.sampled_from(((2, 3), (3,), (1,), (2,))))
+        op = ops.Mean(axes=axes, keep_dims=self.one_in(2))
+        return self.b.node(op, (channels_first,), self.b.quant_near(self.b.tensors[x].q.scale))
+
     def constant(self, x: str) -> str:
         """A constant subgraph of one or two nodes, then x combined with it."""
         y = self.b.random_const(self.shape(x))
@@ -286,6 +308,7 @@ _MAP_OPS = (
     _Grower.mean,
     _Grower.resize,
     _Grower.excite,
+    _Grower.transposed_mean,
 )
 """Ops for [N, H, W, C]."""
 
@@ -296,6 +319,8 @@ _ANY_OPS = (
     _Grower.clamp,
     _Grower.activate,
     _Grower.activate,
+    _Grower.clamped,
+    _Grower.moved_twice,
     _Grower.prelu,
     _Grower.requantize,
     _Grower.concat,
