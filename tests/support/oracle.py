@@ -41,7 +41,7 @@ def run_tflm_keeping_all(
     for i in range(graph.OperatorsLength()):
         for index in graph.Operators(i).OutputsAsNumpy():
             name = graph.Tensors(int(index)).Name().decode()
-            results[name] = interpreter.GetTensor(int(index), 0)
+            results[name] = interpreter.GetTensor(int(index), 0)["tensor_data"]
     return results
 
 
