@@ -56,6 +56,12 @@ class Firmware:
         return self.project.board.stack_bytes
 
 
+def elf_path(project: Project) -> Path:
+    """Where the firmware of `project` is, once it has been built."""
+    name = "firmware" if project.board.kind == "host" else "firmware.elf"
+    return project.root.resolve() / "build" / name
+
+
 def build(project: Project, compiler: str = "auto") -> Firmware:
     """Builds `project` into its folder `build/`; `compiler` is as for `find_compiler`.
 
@@ -90,9 +96,10 @@ def build(project: Project, compiler: str = "auto") -> Firmware:
         compiled = list(pool.map(compile_one, project.sources))
     for stale in set(objects.iterdir()) - set(compiled):
         stale.unlink(missing_ok=True)
-    elf = root / "build" / ("firmware" if project.board.kind == "host" else "firmware.elf")
+    elf = elf_path(project)
     paths = [str(path.relative_to(root)) for path in compiled]
-    link = (*tool.command, *flags.link, *paths, *flags.libraries, "-o", str(elf.relative_to(root)))
+    target = str(elf.relative_to(root))
+    link = (*tool.command, *flags.link, *paths, *flags.libraries, "-o", target)
     _run(link, root, "the link", project)
     return Firmware(project, elf, tool.version, read_sizes(elf))
 

@@ -1,0 +1,154 @@
+"""The whole flow on one page: model file -> plan -> project -> firmware -> proof.
+
+Each function is one step of the command line and of the Python API. What
+travels between them is data: a `Graph`, a `Plan`, a `Project`, a `Firmware`,
+and for people and scripts the reports of `tinyml.results`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinyml import describe, importers, memory, passes, toolchain
+from tinyml.board import Board, list_boards, load_board
+from tinyml.doctor import diagnose
+from tinyml.emit import emit, open_project
+from tinyml.emit.fit import check_fit
+from tinyml.emit.view import model_view
+from tinyml.errors import PlanError
+from tinyml.ir.graph import Array, Graph
+from tinyml.kernels import bind
+from tinyml.link import Progress
+from tinyml.memory.check import check_plan
+from tinyml.planning import Plan
+from tinyml.profile import profile_project
+from tinyml.results import (
+    BoardList,
+    BuildReport,
+    DoctorReport,
+    Inspection,
+    PlanReport,
+    ProfileReport,
+    RunReport,
+    VerifyReport,
+)
+from tinyml.schedule.order import layer_schedule, reordered
+from tinyml.verify import run_project, verify_project
+
+SCHEDULES = ("auto", "layer")
+FEEDS = ("whole",)
+
+
+def inspect(model: Path) -> Inspection:
+    """What is in a model file."""
+    return describe.inspection(model, importers.load(model))
+
+
+def make_plan(graph: Graph, board: Board, *, sram: int | None = None) -> Plan:
+    """Optimise `graph`, choose kernels and order, place every buffer; proven by the checker.
+
+    `sram` limits the arena, in bytes. Raises PlanError, with the least that is
+    needed, when that or the board's memory is too small.
+    """
+    graph = passes.optimize(graph)
+    calls = {node.name: bind(graph, node, board.isa) for node in graph.nodes}
+    schedule = layer_schedule(graph, calls)
+    graph = reordered(graph, schedule)
+    placed = memory.plan_memory(graph, schedule, calls)
+    check_plan(graph, schedule, calls, placed)
+    made = Plan(graph, calls, schedule, placed)
+    if sram is not None and placed.arena_bytes > sram:
+        raise PlanError(
+            f"model '{graph.name}' needs an arena of at least {placed.arena_bytes:,} bytes, "
+            f"--sram allows {sram:,}",
+            hint=f"give --sram {placed.arena_bytes} or more, or take a model with smaller maps",
+        )
+    check_fit(made, model_view(made), board)
+    return made
+
+
+def plan(
+    model: Path, board: str, *, sram: int | None = None, schedule: str = "auto", feed: str = "whole"
+) -> PlanReport:
+    """Where every buffer lies and what each layer needs."""
+    _check_options(schedule, feed)
+    target, graph = load_board(board), importers.load(model)
+    model_macs = sum(graph.macs(node) for node in graph.nodes)
+    return describe.plan_report(model, target, make_plan(graph, target, sram=sram), model_macs)
+
+
+def build(
+    model: Path,
+    board: str,
+    out: Path | None = None,
+    *,
+    sram: int | None = None,
+    schedule: str = "auto",
+    feed: str = "whole",
+    compiler: str = "auto",
+) -> BuildReport:
+    """Generate the project in `out` (default: MODEL-BOARD, here) and compile it."""
+    _check_options(schedule, feed)
+    target, graph = load_board(board), importers.load(model)
+    project = emit(
+        make_plan(graph, target, sram=sram),
+        target,
+        Path(f"{model.stem}-{board}") if out is None else out,
+        source=model.read_bytes(),
+        options={"schedule": schedule, "feed": feed, "sram": sram},
+    )
+    return describe.build_report(toolchain.build(project, compiler))
+
+
+def verify(
+    project: Path,
+    *,
+    port: str | None = None,
+    inputs: int = 10,
+    seed: int = 0,
+    samples: Sequence[Sequence[Array]] | None = None,
+    labels: Sequence[int] | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Run the firmware and compare every byte with the reference.
+
+    The inputs are `samples` (per sample one array for each input), or `inputs`
+    drawn with `seed`. With `labels` the report has the target's accuracy.
+    """
+    return verify_project(
+        open_project(project),
+        port=port,
+        count=inputs,
+        seed=seed,
+        samples=samples,
+        labels=labels,
+        progress=progress,
+    )
+
+
+def profile(project: Path, *, port: str | None = None) -> ProfileReport:
+    """What each layer costs on the target, and the memory it touches."""
+    return profile_project(open_project(project), port=port)
+
+
+def run(project: Path, inputs: Sequence[Array], *, port: str | None = None) -> RunReport:
+    """One inference on the target; `inputs` has an array for each input of the model."""
+    return run_project(open_project(project), inputs, port=port)
+
+
+def boards() -> BoardList:
+    """All boards."""
+    return BoardList(tuple(describe.board_info(load_board(name)) for name in list_boards()))
+
+
+def doctor() -> DoctorReport:
+    """Whether this machine has what tinyml needs."""
+    return diagnose()
+
+
+def _check_options(schedule: str, feed: str) -> None:
+    for option, given, known in (("schedule", schedule, SCHEDULES), ("feed", feed, FEEDS)):
+        if given not in known:
+            raise PlanError(
+                f"--{option} {given} is not known to this version",
+                hint=f"one of {', '.join(known)}",
+            )

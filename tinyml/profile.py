@@ -1,0 +1,33 @@
+"""What an inference costs on the target: per op, and in memory really touched."""
+
+from tinyml.emit import Project
+from tinyml.results import LayerProfile, ProfileReport
+from tinyml.samples import draw_samples
+from tinyml.verify import connected, deployed
+
+SAMPLE = 3
+"""Index of the drawn sample that is profiled: the first random one."""
+
+
+def profile_project(project: Project, *, port: str | None) -> ProfileReport:
+    """Counts one inference on random input; see `pipeline.profile`."""
+    model = deployed(project)
+    sample = draw_samples(model.imported, SAMPLE + 1, seed=0)[SAMPLE]
+    data = [array.tobytes() for array in sample]
+    with connected(project, port, counting=True) as client:
+        counts = client.count(data)
+        touched = client.high_water(data)
+    ops = project.manifest.ops
+    return ProfileReport(
+        project=str(project.root),
+        board=project.board.name,
+        unit=counts.unit,
+        total=counts.total,
+        layers=tuple(
+            LayerProfile(op.name, op.kind, count, op.macs)
+            for op, count in zip(ops, counts.ops, strict=True)
+        ),
+        arena_bytes=project.manifest.arena_bytes,
+        arena_bytes_touched=touched.arena_bytes,
+        stack_bytes_used=touched.stack_bytes,
+    )

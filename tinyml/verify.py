@@ -1,0 +1,237 @@
+"""Target against reference, byte for byte.
+
+The outputs are held against the reference of the model *as imported*, so the
+passes are part of what is proven. Every output of every op is compared too, by
+checksum and length, with the reference of the optimised graph; so a difference
+that the last layers hide is found, and the first op that differs is named.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyml import importers, passes, reference
+from tinyml.emit import Project
+from tinyml.errors import CheckFailedError, ModelError
+from tinyml.ir.graph import Array, Graph, Node
+from tinyml.link import Client, Invocation, Progress
+from tinyml.results import Mismatch, RunReport, VerifyReport
+from tinyml.runners import open_target
+from tinyml.samples import check_sample, draw_samples
+from tinyml.toolchain import elf_path
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A project's model as the host knows it."""
+
+    imported: Graph
+    optimized: Graph
+    nodes: tuple[Node, ...]
+    """Nodes of `optimized` by their index on the target."""
+
+
+def deployed(project: Project) -> Deployed:
+    """The graphs of a project; ModelError when this version would not make the same ones."""
+    imported = importers.load(project.model_path)
+    optimized = passes.optimize(imported)
+    by_name = {node.name: node for node in optimized.nodes}
+    names = [op.name for op in project.manifest.ops]
+    if set(names) != set(by_name):
+        raise ModelError(
+            f"'{project.root}' was made by tinyml {project.manifest.version}, whose passes differ",
+            hint="build the project again",
+        )
+    return Deployed(imported, optimized, tuple(by_name[name] for name in names))
+
+
+@contextmanager
+def connected(project: Project, port: str | None, *, counting: bool = False) -> Iterator[Client]:
+    """A link to a target that runs this very project.
+
+    CheckFailedError when it runs another firmware.
+    """
+    with open_target(project.board, elf_path(project), port, counting=counting) as stream:
+        client = Client(stream)
+        found = client.identity()
+        if found.identity != project.manifest.identity:
+            raise CheckFailedError(
+                f"the target runs another firmware: '{found.name}' {found.identity[:12]}, "
+                f"not '{project.manifest.name}' {project.manifest.identity[:12]}",
+                hint="build the project again, and flash it",
+            )
+        yield client
+
+
+def verify_project(
+    project: Project,
+    *,
+    port: str | None,
+    count: int,
+    seed: int,
+    samples: Sequence[Sequence[Array]] | None,
+    labels: Sequence[int] | None,
+    progress: Progress | None,
+) -> VerifyReport:
+    """Runs samples (or `count` drawn ones) on the target and compares; see `pipeline.verify`."""
+    model = deployed(project)
+    given = draw_samples(model.imported, count, seed) if samples is None else samples
+    if labels is not None and len(labels) != len(given):
+        raise ModelError(f"{len(labels)} labels were given for {len(given)} samples")
+    checked = [check_sample(model.imported, sample) for sample in given]
+    found: list[_Comparison] = []
+    with connected(project, port) as client:
+        for index, sample in enumerate(checked):
+            found.append(_compare(client, project, model, index, sample))
+            if progress:
+                progress(index + 1, len(checked))
+    return VerifyReport(
+        project=str(project.root),
+        board=project.board.name,
+        bit_exact=all(one.first is None for one in found),
+        inputs=len(found),
+        bytes_compared=sum(one.bytes for one in found),
+        op_outputs_compared=sum(one.op_outputs for one in found),
+        mismatches=sum(one.mismatches for one in found),
+        max_abs_diff=max((one.max_abs_diff for one in found), default=0.0),
+        first_mismatch=next((one.first for one in found if one.first), None),
+        accuracy=None if labels is None else _accuracy([one.guess for one in found], labels),
+    )
+
+
+def run_project(project: Project, inputs: Sequence[Array], *, port: str | None) -> RunReport:
+    """One inference on the target."""
+    graph = importers.load(project.model_path)
+    sample = check_sample(graph, inputs)
+    with connected(project, port) as client:
+        outputs = _typed(graph, client.infer([array.tobytes() for array in sample]))
+    return RunReport(
+        project=str(project.root),
+        board=project.board.name,
+        outputs={name: array.ravel().tolist() for name, array in outputs.items()},
+        shapes={name: array.shape for name, array in outputs.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """One sample on target and reference."""
+
+    bytes: int
+    op_outputs: int
+    mismatches: int
+    max_abs_diff: float
+    first: Mismatch | None
+    guess: int
+    """Index of the largest element of the first output, on the target."""
+
+
+def _compare(
+    client: Client, project: Project, model: Deployed, index: int, sample: list[Array]
+) -> _Comparison:
+    data = [array.tobytes() for array in sample]
+    feed = dict(zip(model.imported.inputs, sample, strict=True))
+    expected = reference.run(model.imported, feed)
+    inner = reference.run(model.optimized, feed, keep=True)
+
+    run = client.invoke(data, checksums=True)
+    outputs = range(len(model.imported.outputs))
+    actual = _typed(model.imported, [client.read_output(i) for i in outputs])
+    pairs = {name: (expected[name], actual[name]) for name in model.imported.outputs}
+
+    first = None
+    where = _first_difference(model, run, inner)
+    if where is not None:
+        op, output = where
+        client.invoke(data, stop_after=where)
+        entry = project.manifest.ops[op].outputs[output]
+        want = inner[entry.name]
+        raw = client.read_arena(entry.offset, entry.bytes)
+        got = np.frombuffer(raw, want.dtype).reshape(want.shape)
+        first = _mismatch(index, model.nodes[op], entry.name, want, got)
+        if first is None:
+            raise CheckFailedError(
+                f"op '{model.nodes[op].name}' differs from the reference in one run and not in "
+                f"the next, on the same input {index}",
+                hint="suspect memory or power of the target",
+            )
+    else:
+        for name, (want, got) in pairs.items():
+            if want.tobytes() != got.tobytes():
+                first = _mismatch(index, None, name, want, got)
+                break
+    return _Comparison(
+        bytes=sum(want.nbytes for want, _ in pairs.values()),
+        op_outputs=len(run.records),
+        mismatches=sum(_differing_bytes(want, got) for want, got in pairs.values()),
+        max_abs_diff=max(_distance(want, got) for want, got in pairs.values()),
+        first=first,
+        guess=int(np.argmax(actual[model.imported.outputs[0]])),
+    )
+
+
+def _first_difference(
+    model: Deployed, run: Invocation, inner: Mapping[str, Array]
+) -> tuple[int, int] | None:
+    """(op, output) of the first op output on the target that is not the reference's."""
+    seen = {(record.op, record.output) for record in run.records}
+    every = {(op, i) for op, node in enumerate(model.nodes) for i in range(len(node.outputs))}
+    if seen != every:
+        raise CheckFailedError(
+            f"the target reported {len(seen)} op outputs, the model has {len(every)}",
+            hint="build the project again",
+        )
+    for record in run.records:
+        want = inner[model.nodes[record.op].outputs[record.output]].tobytes()
+        if (len(want), zlib.crc32(want)) != (record.bytes, record.crc):
+            return record.op, record.output
+    return None
+
+
+def _mismatch(index: int, node: Node | None, name: str, want: Array, got: Array) -> Mismatch | None:
+    """The first element of a tensor whose bytes differ; None when none does."""
+    size = want.dtype.itemsize
+    differ = (_bytes(want) != _bytes(got)).reshape(-1, size).any(axis=1)
+    if not differ.any():
+        return None
+    at = int(np.argmax(differ))
+    return Mismatch(
+        input=index,
+        op=node.name if node else "",
+        kind=node.op.kind if node else "",
+        tensor=name,
+        index=at,
+        expected=float(want.ravel()[at]),
+        actual=float(got.ravel()[at]),
+    )
+
+
+def _typed(graph: Graph, raw: Sequence[bytes]) -> dict[str, Array]:
+    """The outputs' bytes as arrays, by name."""
+    tensors = [graph.tensors[name] for name in graph.outputs]
+    return {
+        t.name: np.frombuffer(data, t.dtype.numpy).reshape(t.shape)
+        for t, data in zip(tensors, raw, strict=True)
+    }
+
+
+def _bytes(array: Array) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(array.tobytes(), np.uint8)
+
+
+def _differing_bytes(want: Array, got: Array) -> int:
+    return int(np.count_nonzero(_bytes(want) != _bytes(got)))
+
+
+def _distance(want: Array, got: Array) -> float:
+    difference = np.abs(want.astype(np.float64) - got.astype(np.float64))
+    return float(np.max(difference, initial=0.0))
+
+
+def _accuracy(guesses: Sequence[int], labels: Sequence[int]) -> float:
+    hits = sum(guess == label for guess, label in zip(guesses, labels, strict=True))
+    return hits / max(len(guesses), 1)
