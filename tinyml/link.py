@@ -48,6 +48,7 @@ _REGION_FORMAT: Final = struct.Struct("<II")
 
 _OVERHEAD_CALLS: Final = 64
 _NOISE_LIMIT: Final = 1 << 16
+_TABLE_LIMIT: Final = 1 << 21  # more than 65535 records
 _PATTERNS: Final = (0xA5, 0x5A)
 
 Progress = Callable[[int, int], None]
@@ -199,14 +200,14 @@ class Client:
 
     def read_output(self, index: int, progress: Progress | None = None) -> bytes:
         """The bytes of output `index` as the last inference left them."""
-        return self._read(_OUTPUT, index, progress=progress)
+        regions = self.identity().outputs
+        if index >= len(regions):
+            raise LinkError(f"the model has {len(regions)} outputs, and no output {index}")
+        return self._exactly(_OUTPUT, index, 0, regions[index].bytes, progress)
 
     def read_arena(self, offset: int, size: int, progress: Progress | None = None) -> bytes:
         """`size` bytes of the arena from `offset`."""
-        data = self._read(_ARENA, 0, offset=offset, size=size, progress=progress)
-        if len(data) != size:
-            raise LinkError(f"the arena ends before byte {offset + size}")
-        return data
+        return self._exactly(_ARENA, 0, offset, size, progress)
 
     def infer(self, inputs: Sequence[bytes], progress: Progress | None = None) -> list[bytes]:
         """Run the model on `inputs`; the bytes of all its outputs."""
@@ -214,9 +215,17 @@ class Client:
         return [self.read_output(index) for index in range(len(self.identity().outputs))]
 
     def count(self, inputs: Sequence[bytes]) -> Counts:
-        """Run the model once and say what each op costs."""
+        """Run the model and say what each op costs, to the resolution of the counter (one tick).
+
+        LinkError where ticks are only instructions if an emulator counts them, and it does not.
+        """
         identity = self.identity()
         run = self.invoke(inputs)
+        if identity.unit == "instructions" and not self._repeats(inputs, run):
+            raise LinkError(
+                "the target's counter does not count instructions",
+                hint="start the emulator with -icount shift=0",
+            )
         ops = [Fraction(0)] * identity.op_count
         for record in run.records:
             ops[record.op] += max(record.ticks - run.overhead, Fraction(0)) * identity.per_tick
@@ -236,6 +245,14 @@ class Client:
             marks = struct.unpack("<II", self._sized(self._request(_MARKS, bytes([pattern])), 8))
             arena, stack = max(arena, marks[0]), max(stack, marks[1])
         return HighWater(arena, stack)
+
+    def _repeats(self, inputs: Sequence[bytes], run: Invocation) -> bool:
+        """Whether the first op of `run` costs the same again: instructions do, time does not."""
+        if not run.records:
+            return False
+        first = run.records[0]
+        again = self.invoke(inputs, stop_after=(first.op, first.output))
+        return again.records[:1] == run.records[:1] and again.overhead == run.overhead
 
     def _ask_identity(self) -> Identity:
         answer = self._request(_HELLO, b"")
@@ -288,9 +305,17 @@ class Client:
             Record(op, output, size, crc if checksums else None, ticks)
             for op, output, size, crc, ticks in _RECORD_FORMAT.iter_unpack(self._read(_RECORDS))
         )
-        if len(records) != count:
-            raise LinkError(f"{len(records)} records came, expected: {count}")
+        if len(records) != count or any(r.op >= self.identity().op_count for r in records):
+            raise LinkError("the target's records make no sense")
         return Invocation(records, high << 32 | low, Fraction(overhead, _OVERHEAD_CALLS))
+
+    def _exactly(
+        self, space: int, index: int, offset: int, size: int, progress: Progress | None
+    ) -> bytes:
+        data = self._read(space, index, offset=offset, size=size, progress=progress)
+        if len(data) != size:
+            raise LinkError(f"the target sent {len(data)} bytes, expected: {size}")
+        return data
 
     def _read(
         self,
@@ -310,6 +335,8 @@ class Client:
             if len(answer) < 4 or len(answer) - 4 > want:
                 raise LinkError(f"an answer to READ has {len(answer)} bytes")
             end = struct.unpack_from("<I", answer)[0] - offset
+            if size is None and end > _TABLE_LIMIT:
+                raise LinkError(f"the target announces a table of {end} bytes")
             size = end if size is None else min(size, end)
             data += answer[4:]
             if len(answer) == 4 and len(data) < size:

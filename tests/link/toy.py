@@ -11,7 +11,7 @@ from tinyml.board import Board, load_board
 from tinyml.resources import codegen_dir, runtime_dir
 
 SOURCE = Path(__file__).with_name("toy.c")
-STRICT = "-std=c99 -Wall -Wextra -Wconversion -Wshadow -Wpedantic -Werror".split()
+STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror"]
 
 ARENA_BYTES = 1024
 TOUCHED = 492 + 300

@@ -55,6 +55,7 @@ void tinyml_port_reset(void) {
 /* The stack may be what broke: with less than 256 bytes left, the report gets a fresh one. */
 __attribute__((naked)) void tinyml_port_fault(void) {
   __asm volatile(
+      ".syntax unified\n"
       "mov r0, sp\n"
       "ldr r1, =tinyml_stack_limit\n"
       "adds r1, #255\n"

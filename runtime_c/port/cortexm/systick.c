@@ -40,6 +40,7 @@ void tinyml_port_counter_init(uint32_t clock_hz) {
   scale.denominator = 1;
 #if defined(TINYML_PORT_INSTRUCTIONS_NUMERATOR)
   if (!cycle_counter_runs()) {
+    scale.clock_hz = 0; /* an emulator has none */
     scale.unit = TINYML_UNIT_INSTRUCTIONS;
     scale.numerator = TINYML_PORT_INSTRUCTIONS_NUMERATOR;
     scale.denominator = TINYML_PORT_INSTRUCTIONS_DENOMINATOR;

@@ -28,6 +28,7 @@
 #define CR_HSERDY (1u << 17)
 #define CR_PLLON (1u << 24)
 #define CR_PLLRDY (1u << 25)
+#define PLLCFGR_RESERVED 0xF0BC8000u
 #define CFGR_SW_PLL 2u
 #define CFGR_SWS_MASK (3u << 2)
 #define CFGR_SWS_PLL (2u << 2)
@@ -51,19 +52,21 @@ static int wait_for(const volatile uint32_t *reg, uint32_t mask, uint32_t value,
 
 /* Brings the core to TINYML_PORT_CLOCK_HZ by the PLL, from the crystal if it
  * starts and else from the internal oscillator; returns the clock that runs.
- * The PLL multiplies 2 MHz up to twice the core clock. */
+ * The PLL multiplies 1 MHz up to twice the core clock. */
 static uint32_t start_clock(void) {
   RCC_CR |= CR_HSEON;
   const int crystal = wait_for(&RCC_CR, CR_HSERDY, CR_HSERDY, CRYSTAL_POLLS);
   const uint32_t source_hz = crystal ? TINYML_PORT_HSE_HZ : HSI_HZ;
-  const uint32_t m = source_hz / 2000000u;
-  const uint32_t n = TINYML_PORT_CLOCK_HZ / 1000000u;
+  const uint32_t m = source_hz / 1000000u;
+  const uint32_t n = 2u * TINYML_PORT_CLOCK_HZ / 1000000u;
   const uint32_t q = 2u * TINYML_PORT_CLOCK_HZ / 48000000u;
 
   RCC_APB1ENR |= 1u << 28; /* PWR, for the voltage scale that 168 MHz needs */
   (void)RCC_APB1ENR;
   PWR_CR |= 1u << 14;
-  RCC_PLLCFGR = m | (n << 6) | (0u << 16) | ((uint32_t)crystal << 22) | (q << 24);
+  /* P = 2 is coded as 0 in bits 16 and 17. */
+  RCC_PLLCFGR =
+      (RCC_PLLCFGR & PLLCFGR_RESERVED) | m | (n << 6) | ((uint32_t)crystal << 22) | (q << 24);
   RCC_CR |= CR_PLLON;
   if (!wait_for(&RCC_CR, CR_PLLRDY, CR_PLLRDY, PLL_POLLS)) {
     RCC_CR &= ~CR_PLLON;

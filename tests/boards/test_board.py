@@ -1,0 +1,125 @@
+import dataclasses
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from tinyml.board import IN_FLASH, SECTIONS, list_boards, load_board, read_board
+from tinyml.errors import BoardError
+from tinyml.resources import boards_dir, runtime_dir
+
+NAMES = [
+    "host",
+    "qemu-cortex-m0",
+    "qemu-cortex-m3",
+    "qemu-cortex-m33",
+    "qemu-cortex-m4",
+    "qemu-cortex-m55",
+    "qemu-cortex-m7",
+    "stm32",
+]
+
+
+def test_the_boards_that_are_promised_are_there() -> None:
+    assert set(NAMES) <= set(list_boards())
+
+
+@pytest.mark.parametrize("name", list_boards())
+def test_every_board_is_consistent(name: str) -> None:
+    board = load_board(name)
+    assert board.name == name
+    assert board.title and board.isa[-1] == "portable"
+    for folder in board.port:
+        assert sorted((runtime_dir() / "port" / folder).glob("*.c"))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        board.name = "other"  # type: ignore[misc]
+    if board.kind == "host":
+        assert board.arena_limit() is None
+        return
+    for section in SECTIONS:
+        assert board.region(section).kind == ("flash" if section in IN_FLASH else "ram")
+    limit = board.arena_limit(1000)
+    assert limit is not None
+    assert limit == board.region("arena").bytes - board.stack_bytes - 1000
+    assert board.arena_limit(1 << 40) == 0
+    assert f"-DTINYML_PORT_CLOCK_HZ={board.clock_hz}u" in board.define_flags
+
+
+def test_facts_of_the_stm32() -> None:
+    board = load_board("stm32")
+    assert (board.region("code").origin, board.region("code").bytes) == (0x0800_0000, 1 << 20)
+    assert (board.region("arena").origin, board.region("arena").bytes) == (0x2000_0000, 128 << 10)
+    assert board.core == "cortex-m4" and "-mcpu=cortex-m4" in board.gcc_flags
+    assert board.emulator is not None
+    assert board.emulator.instructions_per_tick == Fraction(1000, 168)
+    assert board.emulator.machine == "netduinoplus2"
+
+
+def test_an_unknown_board_names_the_nearest() -> None:
+    with pytest.raises(BoardError, match=r"unknown board 'stm23' \(did you mean stm32\?\)"):
+        load_board("stm23")
+    with pytest.raises(BoardError, match="boards: host, qemu-cortex-m0"):
+        load_board("zzzzzz")
+
+
+def changed(tmp_path: Path, name: str, old: str, new: str) -> Path:
+    """A copy of all board data with `old` replaced in the board `name` and its SoC files."""
+    root = tmp_path / "boards"
+    shutil.copytree(boards_dir(), root)
+    hits = 0
+    for path in [*root.glob(f"*/{name}/board.toml"), *root.glob("socs/*.toml")]:
+        text = path.read_text()
+        hits += text.count(old)
+        path.write_text(text.replace(old, new))
+    assert hits, f"{old!r} is not in the data"
+    return next(root.glob(f"*/{name}/board.toml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "cause"),
+    [
+        ('soc = "stm32f405"', "", "soc: is missing"),
+        ('soc = "stm32f405"', 'soc = "stm32f999"', "stm32f999.toml"),
+        ('soc = "stm32f405"', "soc = 4", "soc: must be str"),
+        ('title = "STM32F405', 'titel = "STM32F405', "title: is missing"),
+        ("[emulator]", "colour = 3\n[emulator]", "defines.colour: must start with TINYML_PORT_"),
+        ("systick_hz = 168_000_000", "systick_hz = 0", "emulator.systick_hz: must be at least 1"),
+        ("systick_hz = 168_000_000", "systick_hz = true", "emulator.systick_hz: must be int"),
+        ('icount = ["-icount", "shift=0"]', "icount = [1]", "icount: must be a list of strings"),
+        ('machine = "netduinoplus2"', 'machine = "m"\nx = 1', "emulator.x: is not a key"),
+        ("[emulator]", "[emulator", "board.toml: "),
+        ('kind = "baremetal"', 'kind = "metal"', "kind: must be one of baremetal, host"),
+        ('kind = "ram"', 'kind = "rom"', "memory.sram.kind: must be one of flash, ram"),
+        ('arena = "sram"', 'arena = "dram"', "placement.arena: must be one of"),
+        ('arena = "sram"', 'arena = "flash"', "placement.arena: must go to ram"),
+        ('constants = "flash"', 'constants = "sram"', "placement.constants: must go to flash"),
+        ('stack = "sram"', "", "placement.stack: is missing"),
+        ("origin = 0x2000_0000", "origin = 0x0800_1000", "memory.sram.origin: the region overlaps"),
+        ("origin = 0x2000_0000", "origin = 0xFFFF_FFF0", "beyond the 32-bit address space"),
+        ("origin = 0x2000_0000", "origin = -4", "memory.sram.origin: must be at least 0"),
+        ("stack_bytes = 4096", "stack_bytes = 4097", "stack_bytes: must be a multiple of 8"),
+        ("stack_bytes = 4096", "stack_bytes = 262144", "stack_bytes: is more than the region"),
+        ('isa = ["portable"]', 'isa = ["dsp"]', 'isa: must end with "portable"'),
+        ("clock_hz = 168_000_000", "clock_hz = 1.5", "clock_hz: must be int, not 1.5"),
+        ('extends = "cortex-m"', 'extends = "stm32f405"', "extends itself"),
+        ("baud = 115200", "baud = 115200\nbauds = 3", "bauds: is not a key of a board"),
+    ],
+)
+def test_bad_data_is_refused_with_its_place(tmp_path: Path, old: str, new: str, cause: str) -> None:
+    path = changed(tmp_path, "stm32", old, new)
+    with pytest.raises(BoardError) as caught:
+        read_board(path, path.parents[2] / "socs")
+    assert cause in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_unchanged_data_is_accepted(tmp_path: Path) -> None:
+    path = changed(tmp_path, "stm32", 'soc = "stm32f405"', 'soc = "stm32f405"')
+    assert read_board(path, path.parents[2] / "socs") == load_board("stm32")
+
+
+def test_a_board_overrides_its_soc_key_by_key(tmp_path: Path) -> None:
+    path = changed(tmp_path, "stm32", "[emulator]", "[memory.sram]\nbytes = 0x1_0000\n[emulator]")
+    board = read_board(path, path.parents[2] / "socs")
+    assert (board.region("arena").origin, board.region("arena").bytes) == (0x2000_0000, 0x1_0000)

@@ -1,0 +1,256 @@
+"""The client and the C server against each other, over lines of every quality."""
+
+import os
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.link import toy
+from tests.link.faults import Fault, FaultyStream, ScriptedStream
+from tinyml.errors import LinkError
+from tinyml.link import Client, Region, decode, encode
+from tinyml.runners import host
+from tinyml.runners.stream import Stream
+
+BOUNDED = settings(
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def impatient(stream: Stream) -> Client:
+    return Client(stream, patience=6.0, silence=6.0, first_resend=0.04)
+
+
+@given(st.integers(0, 255), st.integers(0, 0xFFFF), st.binary(max_size=700))
+@settings(BOUNDED, max_examples=200)
+def test_frames_survive_coding(command: int, sequence: int, payload: bytes) -> None:
+    frame = encode(command, sequence, payload)
+    assert frame[0] == frame[-1] == 0 and 0 not in frame[1:-1]
+    assert decode(frame[1:-1]) == (command, sequence, payload)
+
+
+@given(st.binary(max_size=300), st.data())
+@settings(BOUNDED, max_examples=200)
+def test_a_damaged_frame_is_never_believed(payload: bytes, data: st.DataObject) -> None:
+    frame = encode(1, 2, payload)[1:-1]
+    at = data.draw(st.integers(0, len(frame) - 1))
+    value = data.draw(st.integers(0, 255).filter(lambda byte: byte != frame[at]))
+    assert decode(frame[:at] + bytes([value]) + frame[at + 1 :]) is None
+    assert decode(frame[:at]) is None
+
+
+def test_everything_over_a_good_line(host_toy: Path) -> None:
+    with host.run(host_toy) as stream:
+        client = Client(stream)
+        identity = client.identity()
+        assert (identity.name, identity.op_count, identity.arena_bytes) == ("toy", 3, 1024)
+        assert identity.identity == "0123456789abcdef" * 4
+        assert identity.build.startswith("test ")
+        assert identity.inputs == (Region(0, 64), Region(64, 300))
+        assert identity.outputs == (Region(*toy.Y), Region(*toy.Z))
+        assert identity.unit == "nanoseconds"
+
+        given_ = toy.inputs(1)
+        seen: list[tuple[int, int]] = []
+        run = client.invoke(given_, checksums=True, progress=lambda *step: seen.append(step))
+        observed = [(r.op, r.output, r.bytes, r.crc) for r in run.records]
+        assert observed == toy.checksums(given_)
+        assert seen == [(64, 64), (300, 300)]
+        assert [client.read_output(i) for i in range(2)] == toy.outputs(given_)
+
+        assert client.invoke(given_).records[0].crc is None
+        assert client.high_water(given_).arena_bytes == toy.TOUCHED
+        counts = client.count(toy.inputs(turns=200))
+        assert counts.unit == "nanoseconds" and len(counts.ops) == 3
+        assert counts.total >= max(counts.ops) == counts.ops[1] > 0
+
+
+def test_intermediate_tensors(host_toy: Path) -> None:
+    given_ = toy.inputs(2)
+    x = bytes((byte + 1) & 0xFF for byte in given_[0])
+    with host.run(host_toy) as stream:
+        client = Client(stream)
+        run = client.invoke(given_, stop_after=(0, 0))
+        assert [(r.op, r.output) for r in run.records] == [(0, 0)]
+        assert client.read_arena(*toy.X) == x
+        client.invoke(given_, stop_after=(1, 0))
+        assert client.read_arena(*toy.Y) == x, "not yet changed by op 2"
+        assert client.read_arena(0, 64) == given_[0], "not yet wiped by op 2"
+        run = client.invoke(given_, stop_after=(2, 0))
+        assert len(run.records) == 3
+        assert client.read_arena(0, 1024)[toy.Z[0] :][: toy.Z[1]] == toy.outputs(given_)[1]
+
+
+def test_misuse_is_an_error_and_not_an_accident(host_toy: Path) -> None:
+    with host.run(host_toy) as stream:
+        client = Client(stream)
+        with pytest.raises(LinkError, match="input 0: 63 bytes given, expected: 64"):
+            client.write_input(0, bytes(63))
+        with pytest.raises(LinkError, match="no such input"):
+            client.write_input(2, bytes(64))
+        with pytest.raises(LinkError, match="no output 2"):
+            client.read_output(2)
+        with pytest.raises(LinkError, match="24 bytes, expected: 25"):
+            client.read_arena(1000, 25)
+        with pytest.raises(LinkError, match="out of range"):
+            client.read_arena(1025, 1)
+        with pytest.raises(LinkError, match=r"the model refused to run \(tinyml_status -3\)"):
+            client.infer(toy.inputs(fate=toy.REFUSE))
+        assert client.infer(toy.inputs(3)) == toy.outputs(toy.inputs(3))
+
+
+def raw_answer(stream: Stream, request: bytes, seconds: float = 5.0) -> tuple[int, int, bytes]:
+    """The first answer that is not BUSY."""
+    stream.write(request)
+    received = b""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        received += stream.read(0.1)
+        for frame in received.split(b"\0")[:-1]:
+            decoded = decode(frame)
+            if decoded and decoded[0] & 0x80:
+                return decoded
+    raise AssertionError("no answer")
+
+
+def test_a_repeated_invoke_is_answered_again_and_not_run_again(host_toy: Path) -> None:
+    with host.run(host_toy) as stream:
+        client = Client(stream)
+        given_ = toy.inputs(4)
+        for index, data in enumerate(given_):
+            client.write_input(index, data)
+        crc = zlib.crc32(given_[1], zlib.crc32(given_[0]))
+        request = encode(4, 77, struct.pack("<IBHH", crc, 0, 0, 0))
+        first = raw_answer(stream, request)
+        assert first[2][0] == 0
+        assert raw_answer(stream, request) == first
+        # The inputs are gone by now, and the device knows.
+        other = encode(4, 78, struct.pack("<IBHH", crc, 0, 0, 0))
+        assert raw_answer(stream, other)[2][0] == 4
+        assert client.infer(given_) == toy.outputs(given_)
+
+
+FAULTS = st.builds(
+    Fault,
+    kind=st.sampled_from(["drop", "truncate", "behead", "flip", "duplicate", "insert"]),
+    at=st.floats(0, 1, exclude_max=True),
+    garbage=st.binary(max_size=24) | st.just(b"\0"),
+)
+PLAN = st.dictionaries(st.integers(0, 25), FAULTS, max_size=6)
+
+
+@given(writes=PLAN, reads=PLAN, seed=st.integers(0, 1000))
+@BOUNDED
+def test_any_damage_is_recovered_from(
+    host_toy: Path, writes: dict[int, Fault], reads: dict[int, Fault], seed: int
+) -> None:
+    given_ = toy.inputs(seed)
+    with host.run(host_toy) as stream:
+        client = impatient(FaultyStream(stream, writes, reads))
+        run = client.invoke(given_, checksums=True)
+        assert [(r.op, r.output, r.bytes, r.crc) for r in run.records] == toy.checksums(given_)
+        assert [client.read_output(i) for i in range(2)] == toy.outputs(given_)
+
+
+REQUESTS = st.one_of(
+    st.binary(max_size=900),
+    st.builds(
+        encode,
+        st.integers(0, 9),
+        st.integers(0, 0xFFFF),
+        st.binary(max_size=40) | st.binary(min_size=500, max_size=540),
+    ),
+    # Sound requests with fields at their limits.
+    st.builds(
+        lambda space, index, offset, n: encode(2, 1, struct.pack("<BHIH", space, index, offset, n)),
+        st.integers(0, 10),
+        st.integers(0, 3) | st.just(0xFFFF),
+        st.sampled_from([0, 1, 63, 64, 300, 1023, 1024, 1025, 0x7FFFFFFF, 0xFFFFFFFF]),
+        st.sampled_from([0, 1, 512, 513, 0xFFFF]),
+    ),
+    st.builds(
+        lambda index, offset, data: encode(3, 1, struct.pack("<HI", index, offset) + data),
+        st.integers(0, 3) | st.just(0xFFFF),
+        st.sampled_from([0, 1, 63, 64, 299, 300, 1025, 0x7FFFFFFF, 0xFFFFFFFF]),
+        st.binary(max_size=64) | st.just(bytes(512)),
+    ),
+)
+
+
+@given(st.lists(REQUESTS, max_size=12))
+@BOUNDED
+def test_the_server_survives_any_bytes(host_toy: Path, requests: list[bytes]) -> None:
+    with host.run(host_toy) as stream:
+        for request in requests:
+            stream.write(request)
+        given_ = toy.inputs(5)
+        assert impatient(stream).infer(given_) == toy.outputs(given_)
+
+
+class LyingDevice:
+    """Answers every request with a sound frame of arbitrary content."""
+
+    def __init__(self, payloads: Iterator[bytes]) -> None:
+        self._payloads = payloads
+        self._pending = b""
+
+    def write(self, data: bytes) -> None:
+        request = decode(data.strip(b"\0"))
+        assert request
+        payload = next(self._payloads, None)
+        if payload is not None:
+            self._pending += encode(request[0] | 0x80, request[1], payload)
+
+    def read(self, seconds: float) -> bytes:
+        if not self._pending:
+            time.sleep(min(seconds, 0.001))
+        data, self._pending = self._pending, b""
+        return data
+
+
+HELLO = struct.pack("<BHHIIIIIHHHH", 0, 1, 64, 2, 40, 1, 0, 1024, 3, 1, 1, 4)
+
+
+@given(st.booleans(), st.lists(st.binary(max_size=60) | st.just(bytes(5)), max_size=12))
+@settings(BOUNDED, max_examples=150)
+def test_a_lying_device_is_a_link_error(honest_hello: bool, payloads: list[bytes]) -> None:
+    device = LyingDevice(iter([HELLO, *payloads] if honest_hello else payloads))
+    client = Client(device, patience=0.05, silence=0.05, first_resend=0.02)
+    with pytest.raises(LinkError):
+        client.count([bytes(64)])
+
+
+def test_a_newer_protocol_says_to_rebuild() -> None:
+    device = LyingDevice(iter([b"\0" + struct.pack("<H", 2) + bytes(40)]))
+    with pytest.raises(LinkError, match="speaks protocol 2, this is 1"):
+        Client(device).identity()
+
+
+@pytest.mark.parametrize("noise", ["silence", "zeros", "text", "random"])
+def test_a_dead_line_is_an_error_in_bounded_time_and_memory(noise: str) -> None:
+    def chunks() -> Iterator[bytes]:
+        while True:
+            time.sleep(0.001)
+            yield {
+                "silence": b"",
+                "zeros": bytes(4096),
+                "text": b"Hello from another firmware!\r\n" * 500,
+                "random": os.urandom(4096),
+            }[noise]
+
+    started = time.monotonic()
+    client = Client(ScriptedStream(chunks()), patience=0.5)
+    with pytest.raises(LinkError, match="does not answer"):
+        client.identity()
+    assert time.monotonic() - started < 3
+    assert len(client._received) <= 1 << 17

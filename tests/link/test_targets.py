@@ -1,0 +1,82 @@
+"""The toy firmware on every emulated core: the same protocol, exact counts, visible crashes."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.link import toy
+from tinyml.board import Board, list_boards, load_board
+from tinyml.errors import LinkError
+from tinyml.link import Client, Counts
+from tinyml.runners import open_target
+
+EMULATED = [name for name in list_boards() if load_board(name).emulator]
+
+
+@pytest.fixture(scope="module", params=EMULATED)
+def target(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Board, Path]:
+    board = load_board(request.param)
+    return board, toy.build(board, tmp_path_factory.mktemp("toy"))
+
+
+def test_boots_and_computes(target: tuple[Board, Path]) -> None:
+    board, elf = target
+    with open_target(board, elf) as stream:
+        client = Client(stream)
+        assert client.identity().name == "toy"
+        assert client.identity().unit == "instructions"
+        for seed in range(3):
+            given = toy.inputs(seed)
+            run = client.invoke(given, checksums=True)
+            assert [(r.op, r.output, r.bytes, r.crc) for r in run.records] == toy.checksums(given)
+            assert [client.read_output(i) for i in range(2)] == toy.outputs(given)
+        water = client.high_water(toy.inputs())
+        assert water.arena_bytes == toy.TOUCHED
+        assert 64 <= water.stack_bytes < board.stack_bytes
+
+
+def counts(target: tuple[Board, Path], turns: int) -> Counts:
+    with open_target(*target, counting=True) as stream:
+        return Client(stream).count(toy.inputs(turns=turns))
+
+
+def test_counts_instructions_exactly(target: tuple[Board, Path]) -> None:
+    board, _ = target
+    assert board.emulator
+    tick = math.ceil(board.emulator.instructions_per_tick)
+    short, long = counts(target, 10), counts(target, 250)
+    assert short.unit == long.unit == "instructions"
+    # The loop takes two instructions a turn.
+    assert abs((long.ops[1] - short.ops[1]) - 2 * 240 * toy.LOOP_UNIT) <= tick
+    assert abs((long.total - short.total) - 2 * 240 * toy.LOOP_UNIT) <= tick
+    assert short.ops[0] == long.ops[0] and short.ops[2] == long.ops[2]
+    assert abs(short.total - sum(short.ops)) <= 3 * tick
+    assert counts(target, 10) == short, "another boot counts the same"
+
+
+def test_time_is_not_passed_off_as_instructions(target: tuple[Board, Path]) -> None:
+    board, elf = target
+    with (
+        open_target(board, elf, counting=False) as stream,
+        pytest.raises(LinkError, match="does not count instructions"),
+    ):
+        Client(stream).count(toy.inputs(turns=10))
+
+
+def test_a_crash_is_reported_with_its_place(target: tuple[Board, Path]) -> None:
+    with open_target(*target) as stream:
+        client = Client(stream)
+        with pytest.raises(LinkError, match=r"crashed at pc 0x[0-9a-f]{8}"):
+            client.infer(toy.inputs(fate=toy.FAULT))
+        with pytest.raises(LinkError, match="crashed"):
+            Client(stream).identity()
+
+
+def test_a_stack_overflow_is_seen(target: tuple[Board, Path]) -> None:
+    with open_target(*target) as stream, pytest.raises(LinkError) as caught:
+        Client(stream, patience=3, silence=3).infer(toy.inputs(fate=toy.OVERFLOW))
+    print(caught.value)
+    assert "crashed" in str(caught.value) or "ended with status" in str(caught.value)
