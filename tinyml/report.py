@@ -236,8 +236,9 @@ def _macs(report: PlanReport) -> str:
 
 def _tensor(tensor: TensorInfo) -> str:
     quant = ""
-    if tensor.scale is not None:
-        quant = f", real = {tensor.scale:.9g} * (q - {tensor.zero_point})"
+    if tensor.scale is not None and tensor.zero_point is not None:
+        sign, offset = "-+"[tensor.zero_point < 0], abs(tensor.zero_point)
+        quant = f", real = {tensor.scale:.9g} * (q {sign} {offset})"
     return f"{tensor.name}: {tensor.dtype} {_shape(tensor.shape)}{quant}"
 
 
