@@ -37,10 +37,10 @@ def byte_map(graph: Graph, *chain: Node) -> ByteMap | None:
     element-wise in one operand, MINIMUM or MAXIMUM with a constant that is the same
     everywhere, or MEAN over dimensions of size 1.
     """
-    sources = graph.activations(chain[0])
-    if len(sources) != 1:
+    if any(len(graph.activations(node)) != 1 or len(node.outputs) != 1 for node in chain):
         return None
-    source, target = graph.tensors[sources[0]], graph.tensors[chain[-1].output]
+    source = graph.tensors[graph.activations(chain[0])[0]]
+    target = graph.tensors[chain[-1].output]
     if source.dtype is not DType.INT8 or target.dtype is not DType.INT8:
         return None
     tensors: dict[str, Tensor] = {}

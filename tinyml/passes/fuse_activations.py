@@ -1,5 +1,6 @@
 """Lets the node before a clamp do the clamping."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,36 +17,41 @@ from tinyml.quant.scales import activation_range
 def fuse_activations(graph: Graph) -> Graph:
     """`graph` with clamps moved into the nodes that compute what they clamp.
 
-    A clamp is any node that, tried on all 256 values, does to each what a clamp does:
-    RELU and RELU6 as a rule, MINIMUM and MAXIMUM with a constant. Exact where it keeps
-    the quantisation, is the only reader of its input, and where clamping to the
-    producer's range and then to its own comes to a fused activation's range in the
-    integers (or to the producer's own). Clamps of clamps thus fuse one by one.
+    A clamp is a node, or a few in a row, that does to each of the 256 values what a
+    clamp does: RELU and RELU6 as a rule, MINIMUM and MAXIMUM with a constant. Exact
+    where it keeps the quantisation, nobody else reads what it clamps, and clamping to
+    the producer's range and then to its own comes to a fused activation's range in the
+    integers (or to the producer's own range).
     """
-    producers, consumers = graph.producers(), graph.consumers()
-    for node in graph.nodes:
-        sources = graph.activations(node)
-        producer = producers.get(sources[0]) if len(sources) == 1 else None
-        if producer is None or not isinstance(producer.op, FUSING):
+    consumers = graph.consumers()
+    for producer in graph.nodes:
+        if not isinstance(producer.op, FUSING):
             continue
-        middle = producer.output
-        if middle in graph.outputs or len(consumers[middle]) > 1:
-            continue
-        activation = _fused(graph, producer, node)
-        if activation is not None:
-            op = replace(producer.op, activation=activation)
-            fused = replace(producer, op=op, outputs=node.outputs)
-            return replaced(graph, {producer.name: fused, node.name: None})
+        chain: list[Node] = []
+        end = producer
+        while end.output not in graph.outputs and len(consumers[end.output]) == 1:
+            (end,) = consumers[end.output]
+            chain.append(end)
+            if len(chain) > _LONGEST or len(end.outputs) != 1:
+                break
+            activation = _fused(graph, producer, chain)
+            if activation is not None:
+                op = replace(producer.op, activation=activation)
+                changes: dict[str, Node | None] = {node.name: None for node in chain}
+                changes[producer.name] = replace(producer, op=op, outputs=end.outputs)
+                return replaced(graph, changes)
     return graph
 
 
-def _fused(graph: Graph, producer: Node, node: Node) -> Activation | None:
-    """The activation with which `producer` alone gives what `node` does; None if there is none."""
+_LONGEST = 3
+"""Nodes in a row that are tried as one clamp: both bounds of one, and a detour."""
+
+
+def _fused(graph: Graph, producer: Node, chain: Sequence[Node]) -> Activation | None:
+    """The activation with which `producer` alone gives what `chain` does; None if none does."""
     assert isinstance(producer.op, FUSING)
-    middle, output = graph.tensors[producer.output], graph.tensors[node.outputs[0]]
-    if len(node.outputs) != 1 or not same_type(middle, output):
-        return None
-    table = byte_map(graph, node)
+    middle, output = graph.tensors[producer.output], graph.tensors[chain[-1].output]
+    table = byte_map(graph, *chain) if same_type(middle, output) else None
     if table is None or not np.array_equal(table, np.clip(VALUES, table.min(), table.max())):
         return None
     own = producer.op.activation
