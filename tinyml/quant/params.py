@@ -116,10 +116,14 @@ class PreluParams:
 
 
 def _linear(
-    graph: Graph, node: Node, activation: ops.Activation, real: list[float], weights_zero_point: int
+    graph: Graph, node: Node, activation: ops.Activation, axis: int, weights_zero_point: int = 0
 ) -> LinearParams:
+    """`axis` is the weights' dimension of output channels."""
     x, weights, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
-    steps = [rescale(node, weights, value) for value in real]
+    steps = [
+        rescale(node, weights, x.q.scale * scale / y.q.scale)
+        for scale in _channel_scales(node, weights, axis)
+    ]
     act_min, act_max = activation_range(node, y, activation)
     return LinearParams(
         input_zero_point=x.q.zero_point,
@@ -132,9 +136,9 @@ def _linear(
     )
 
 
-def _channel_scales(node: Node, weights: Tensor, channels: int, axis: int) -> tuple[float, ...]:
+def _channel_scales(node: Node, weights: Tensor, axis: int) -> tuple[float, ...]:
     """One weight scale per output channel."""
-    quant = weights.q
+    quant, channels = weights.q, weights.shape[axis]
     if len(quant.scales) == 1:
         return quant.scales * channels
     if len(quant.scales) != channels or quant.axis != axis:
@@ -147,34 +151,44 @@ def _channel_scales(node: Node, weights: Tensor, channels: int, axis: int) -> tu
     return quant.scales
 
 
+def _check_symmetric(node: Node, weights: Tensor) -> None:
+    if any(weights.q.zero_points):
+        raise unsupported(node, weights, "weights have a zero point", "quantise them symmetrically")
+
+
 def conv_params(graph: Graph, node: Node) -> LinearParams:
     """CONV_2D and DEPTHWISE_CONV_2D; weights are symmetric."""
     op = node.op
     assert isinstance(op, ops.Conv2D | ops.DepthwiseConv2D)
-    x, weights, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
-    if any(weights.q.zero_points):
-        raise unsupported(node, weights, "weights have a zero point", "quantise them symmetrically")
-    axis = 0 if isinstance(op, ops.Conv2D) else 3
-    scales = _channel_scales(node, weights, weights.shape[axis], axis)
-    real = [x.q.scale * scale / y.q.scale for scale in scales]
-    return _linear(graph, node, op.activation, real, 0)
+    _check_symmetric(node, operand(graph, node, 1))
+    return _linear(graph, node, op.activation, 0 if isinstance(op, ops.Conv2D) else 3)
 
 
 def fully_connected_params(graph: Graph, node: Node) -> LinearParams:
-    """FULLY_CONNECTED; a single weight scale is multiplied in float32, several in double."""
+    """FULLY_CONNECTED; weights may have a zero point when quantised per tensor."""
     op = node.op
     assert isinstance(op, ops.FullyConnected)
-    x, weights, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
-    channels = weights.shape[0]
-    if len(weights.q.scales) == 1:
-        product = float(np.float32(x.q.scale) * np.float32(weights.q.scale))
-        real = [product / y.q.scale] * channels
-        return _linear(graph, node, op.activation, real, weights.q.zero_point)
-    if any(weights.q.zero_points):
-        raise unsupported(node, weights, "weights have zero points", "quantise them symmetrically")
-    scales = _channel_scales(node, weights, channels, 0)
-    real = [x.q.scale * scale / y.q.scale for scale in scales]
-    return _linear(graph, node, op.activation, real, 0)
+    x, weights = operand(graph, node, 0), operand(graph, node, 1)
+    if len(weights.q.scales) > 1:
+        _check_symmetric(node, weights)
+        return _linear(graph, node, op.activation, 0)
+    _check_bias_scale(graph, node, x.q.scale * weights.q.scale)
+    return _linear(graph, node, op.activation, 0, weights.q.zero_point)
+
+
+def _check_bias_scale(graph: Graph, node: Node, product: float) -> None:
+    """The bias must be quantised by the product of both scales, nearly."""
+    bias, y = graph.operands(node)[2], result(graph, node)
+    if bias is None:
+        return
+    scale = 0.0 if bias.quant is None else bias.quant.scale
+    if abs(product - scale) / y.q.scale > 0.02:
+        raise unsupported(
+            node,
+            bias,
+            f"the bias is quantised by {scale:g}, input times weights by {product:g}",
+            "quantise the bias by the product of both scales",
+        )
 
 
 def add_params(graph: Graph, node: Node) -> AddParams:
@@ -276,6 +290,29 @@ def prelu_params(graph: Graph, node: Node) -> PreluParams:
     )
 
 
+def check_concatenation(graph: Graph, node: Node) -> None:
+    """CONCATENATION only moves elements: quantisations must agree."""
+    y = result(graph, node)
+    for x in graph.operands(node):
+        if x is not None and x.quant != y.quant and y.dtype is DType.INT8:
+            raise unsupported(
+                node,
+                x,
+                "its quantisation differs from the result's",
+                "requantise before concatenating",
+            )
+
+
+def check_bilinear(graph: Graph, node: Node) -> None:
+    """RESIZE_BILINEAR takes align_corners or half_pixel_centers, not both."""
+    op = node.op
+    assert isinstance(op, ops.ResizeBilinear)
+    if op.align_corners and op.half_pixel_centers:
+        raise unsupported(
+            node, result(graph, node), "both align_corners and half_pixel_centers", "set only one"
+        )
+
+
 _BUILDERS: dict[type[ops.Op], Callable[[Graph, Node], object]] = {
     ops.Conv2D: conv_params,
     ops.DepthwiseConv2D: conv_params,
@@ -288,6 +325,8 @@ _BUILDERS: dict[type[ops.Op], Callable[[Graph, Node], object]] = {
     ops.Mean: mean_params,
     ops.Softmax: softmax_params,
     ops.Prelu: prelu_params,
+    ops.Concatenation: check_concatenation,
+    ops.ResizeBilinear: check_bilinear,
     ops.Relu: lut,
     ops.Relu6: lut,
     ops.LeakyRelu: lut,

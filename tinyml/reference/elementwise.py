@@ -10,6 +10,26 @@ from tinyml.quant.scales import LIMITS, Rescale
 from tinyml.quant.unary import lut, requantize, requantize_params
 from tinyml.reference.registry import Operands, computes, present
 
+INTEGERS = frozenset((t, t) for t in (DType.INT8, DType.INT16, DType.INT32))
+QUANTIZE = frozenset(
+    {
+        (DType.FLOAT32, DType.INT8),
+        (DType.FLOAT32, DType.INT16),
+        (DType.INT8, DType.INT8),
+        (DType.INT8, DType.UINT8),
+        (DType.INT8, DType.INT16),
+        (DType.INT8, DType.INT32),
+        (DType.UINT8, DType.INT8),
+        (DType.INT16, DType.INT8),
+        (DType.INT16, DType.INT16),
+        (DType.INT16, DType.INT32),
+        (DType.INT32, DType.INT8),
+        (DType.INT32, DType.INT16),
+    }
+)
+"""What TFLite Micro converts."""
+DEQUANTIZE = frozenset((t, DType.FLOAT32) for t in (DType.INT8, DType.UINT8, DType.INT16))
+
 
 def _times(x: fx.Ints, step: Rescale) -> fx.Ints:
     return fx.multiply_by_quantized_multiplier(x, step.multiplier, step.shift)
@@ -37,12 +57,12 @@ def _mul(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     return (fx.clip(result, p.act_min, p.act_max).astype(a.dtype),)
 
 
-@computes(ops.Minimum)
+@computes(ops.Minimum, types=INTEGERS)
 def _minimum(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     return (np.minimum(present(operands, 0), present(operands, 1)),)
 
 
-@computes(ops.Maximum)
+@computes(ops.Maximum, types=INTEGERS)
 def _maximum(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     return (np.maximum(present(operands, 0), present(operands, 1)),)
 
@@ -58,7 +78,7 @@ def _prelu(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     return (fx.clip(result + p.output_zero_point, low, high).astype(stored.dtype),)
 
 
-@computes(ops.Quantize)
+@computes(ops.Quantize, types=QUANTIZE)
 def _quantize(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     x = present(operands, 0)
     (y,) = graph.results(node)
@@ -83,7 +103,7 @@ def _from_float(x: Array, scale: float, zero_point: int, dtype: DType) -> Array:
     return fx.clip(rounded + zero_point, low, high).astype(dtype.numpy)
 
 
-@computes(ops.Dequantize)
+@computes(ops.Dequantize, types=DEQUANTIZE)
 def _dequantize(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     x = present(operands, 0)
     (quant,) = (t.q for t in graph.operands(node) if t is not None)

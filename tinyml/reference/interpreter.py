@@ -25,7 +25,7 @@ def run(graph: Graph, inputs: Mapping[str, Array], *, keep: bool = False) -> dic
     values |= {name: np.asarray(array) for name, array in inputs.items()}
     for node in graph.nodes:
         operands = tuple(None if name is None else values[name] for name in node.inputs)
-        results = kernel_for(node)(graph, node, operands)
+        results = kernel_for(graph, node)(graph, node, operands)
         for tensor, value in zip(graph.results(node), results, strict=True):
             assert value.shape == tensor.shape and value.dtype == tensor.dtype.numpy, node.name
             values[tensor.name] = value

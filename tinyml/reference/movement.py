@@ -4,10 +4,10 @@ import numpy as np
 
 from tinyml.ir import ops
 from tinyml.ir.graph import Array, Graph, Node
-from tinyml.reference.registry import Operands, computes, present
+from tinyml.reference.registry import ANY_TYPE, Operands, computes, present
 
 
-@computes(ops.Pad)
+@computes(ops.Pad, types=ANY_TYPE)
 def _pad(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     op = node.op
     assert isinstance(op, ops.Pad)
@@ -18,21 +18,21 @@ def _pad(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     return (np.pad(present(operands, 0), op.paddings, constant_values=value),)
 
 
-@computes(ops.Reshape)
+@computes(ops.Reshape, types=ANY_TYPE)
 def _reshape(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     op = node.op
     assert isinstance(op, ops.Reshape)
     return (present(operands, 0).reshape(op.shape),)
 
 
-@computes(ops.Transpose)
+@computes(ops.Transpose, types=ANY_TYPE)
 def _transpose(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     op = node.op
     assert isinstance(op, ops.Transpose)
     return (np.ascontiguousarray(present(operands, 0).transpose(op.perm)),)
 
 
-@computes(ops.Concatenation)
+@computes(ops.Concatenation, types=ANY_TYPE)
 def _concatenation(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     op = node.op
     assert isinstance(op, ops.Concatenation)
@@ -40,7 +40,7 @@ def _concatenation(graph: Graph, node: Node, operands: Operands) -> tuple[Array,
     return (np.concatenate(parts, axis=op.axis),)
 
 
-@computes(ops.Split)
+@computes(ops.Split, types=ANY_TYPE)
 def _split(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     op = node.op
     assert isinstance(op, ops.Split)
@@ -50,7 +50,7 @@ def _split(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     )
 
 
-@computes(ops.StridedSlice)
+@computes(ops.StridedSlice, types=ANY_TYPE)
 def _strided_slice(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     op = node.op
     assert isinstance(op, ops.StridedSlice)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinyml.ir import ops
-from tinyml.ir.graph import Array, Graph, Node
+from tinyml.ir.graph import Array, DType, Graph, Node
 from tinyml.quant import fixedpoint as fx
 from tinyml.quant.params import mean_params
 from tinyml.quant.scales import LIMITS
@@ -24,7 +24,7 @@ def _mean(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     return (fx.clip(scaled + p.output_zero_point, low, high).astype(y.dtype.numpy),)
 
 
-@computes(ops.ArgMax)
+@computes(ops.ArgMax, types=frozenset({(DType.INT8, DType.INT32)}))
 def _arg_max(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     op = node.op
     assert isinstance(op, ops.ArgMax)

@@ -1,9 +1,9 @@
-"""Op class -> the function that computes it."""
+"""Op class and element types -> the function that computes it."""
 
 from collections.abc import Callable
 
 from tinyml.errors import UnsupportedError
-from tinyml.ir.graph import Array, Graph, Node
+from tinyml.ir.graph import Array, DType, Graph, Node
 from tinyml.ir.ops import Op
 
 Operands = tuple[Array | None, ...]
@@ -11,26 +11,45 @@ Operands = tuple[Array | None, ...]
 Kernel = Callable[[Graph, Node, Operands], tuple[Array, ...]]
 """(graph, node, operand values) -> result values, of the tensors' shapes and dtypes."""
 
-KERNELS: dict[type[Op], Kernel] = {}
+Signature = tuple[DType, DType]
+"""Element types of the first operand and of the results."""
+
+ANY_TYPE = frozenset((dtype, dtype) for dtype in DType)
+INT8_ONLY = frozenset({(DType.INT8, DType.INT8)})
+
+_KERNELS: dict[type[Op], tuple[Kernel, frozenset[Signature]]] = {}
 
 
-def computes(*kinds: type[Op]) -> Callable[[Kernel], Kernel]:
-    """Register a kernel for these ops."""
+def computes(
+    *kinds: type[Op], types: frozenset[Signature] = INT8_ONLY
+) -> Callable[[Kernel], Kernel]:
+    """Register a kernel for these ops on these element types."""
 
     def register(kernel: Kernel) -> Kernel:
         for kind in kinds:
-            KERNELS[kind] = kernel
+            _KERNELS[kind] = (kernel, types)
         return kernel
 
     return register
 
 
-def kernel_for(node: Node) -> Kernel:
-    """The kernel of `node`; UnsupportedError when there is none."""
-    kernel = KERNELS.get(type(node.op))
-    if kernel is None:
-        raise UnsupportedError(f"the reference has no {node.op.kind} (node '{node.name}')")
+def kernel_for(graph: Graph, node: Node) -> Kernel:
+    """The kernel of `node`; UnsupportedError when there is none for its element types."""
+    kernel, types = _KERNELS.get(type(node.op), (None, frozenset()))
+    source, target = graph.operands(node)[0], graph.results(node)[0]
+    if kernel is None or source is None or (source.dtype, target.dtype) not in types:
+        given = "nothing" if source is None else source.dtype.value
+        raise UnsupportedError(
+            f"{node.op.kind} '{node.name}' from {given} to {target.dtype.value} "
+            f"(tensor '{target.name}') has no reference",
+            hint="quantise the model to int8",
+        )
     return kernel
+
+
+def computed_kinds() -> frozenset[str]:
+    """TFLite's names of the ops that have a kernel."""
+    return frozenset(op.kind for op in _KERNELS)
 
 
 def present(operands: Operands, index: int) -> Array:

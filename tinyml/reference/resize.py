@@ -6,10 +6,10 @@ from tinyml.ir import ops
 from tinyml.ir.graph import Array, Graph, Node
 from tinyml.quant import fixedpoint as fx
 from tinyml.quant.sampling import BILINEAR_ONE, bilinear, nearest
-from tinyml.reference.registry import Operands, computes, present
+from tinyml.reference.registry import ANY_TYPE, Operands, computes, present
 
 
-@computes(ops.ResizeNearestNeighbor)
+@computes(ops.ResizeNearestNeighbor, types=ANY_TYPE)
 def _nearest(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     op = node.op
     assert isinstance(op, ops.ResizeNearestNeighbor)

@@ -74,7 +74,11 @@ def _output_quant(
     # Ratios around 255 / largest use the output's range, far lower ones vanish.
     natural = np.log2(255 / largest)
     exponent = draw(
-        st.one_of(st.floats(natural - 4, min(natural + 4, highest)), st.floats(-34, highest))
+        st.one_of(
+            st.floats(natural - 4, min(natural + 4, highest)),
+            st.integers(int(natural), min(0, int(highest))),  # ties
+            st.floats(-34, highest),
+        )
     )
     scale = f32(input_scale * max(weights.q.scales) / 2.0**exponent)
     return Quant((scale,), (draw(zero_points()),))
