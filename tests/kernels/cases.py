@@ -1,0 +1,147 @@
+"""What the shared strategies leave out: pads and types that no .tflite has but the IR allows."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tests.support.strategies import CASES, Case
+from tests.support.strategies import linear as linear_cases
+from tests.support.strategies.base import (
+    ACTIVATIONS,
+    FLAGS,
+    case,
+    f32,
+    images,
+    quants,
+    shapes,
+    tensor,
+    values,
+    zero_points,
+)
+from tests.support.strategies.elementwise import floats_for
+from tinyml.ir import ops
+from tinyml.ir.graph import DType, Quant
+
+PADS = st.integers(0, 5)
+
+
+@st.composite
+def _any_pads(
+    draw: st.DrawFn, size: tuple[int, int], extent: tuple[int, int], *, below: bool
+) -> ops.Pads:
+    """Four pads by themselves, with which the window fits; with `below`, smaller than it."""
+    sides = []
+    for n, window in zip(size, extent, strict=True):
+        highest = window - 1 if below else 5
+        before = draw(st.integers(0, min(5, highest)))
+        least = max(window - n - before, 0)
+        sides.append((before, draw(st.integers(least, max(least, min(5, highest))))))
+    (top, bottom), (left, right) = sides
+    return ops.Pads(top, bottom, left, right)
+
+
+@st.composite
+def conv(draw: st.DrawFn) -> Case:
+    """Any pads, even such that whole windows see nothing but padding."""
+    x_shape = draw(images())
+    kernel = (draw(linear_cases.KERNELS), draw(linear_cases.KERNELS))
+    stride = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
+    dilation = (draw(linear_cases.DILATIONS), draw(linear_cases.DILATIONS))
+    extent = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
+    pads = draw(_any_pads(x_shape[1:3], extent, below=False))
+    if draw(FLAGS):
+        channels = draw(st.integers(1, 9))
+        shape = (channels, *kernel, x_shape[3])
+        op: ops.Op = ops.Conv2D(stride, pads, draw(ACTIVATIONS), dilation)
+        return draw(linear_cases._linear(op, x_shape, shape, channels, 0, int(np.prod(shape[1:]))))
+    multiplier = draw(st.sampled_from((1, 1, 2, 3, 4, 8)))
+    channels = x_shape[3] * multiplier
+    op = ops.DepthwiseConv2D(stride, pads, draw(ACTIVATIONS), dilation, multiplier)
+    shape = (1, *kernel, channels)
+    return draw(linear_cases._linear(op, x_shape, shape, channels, 3, kernel[0] * kernel[1]))
+
+
+@st.composite
+def pool(draw: st.DrawFn) -> Case:
+    """Any pads smaller than the filter."""
+    x_shape = draw(images())
+    kernel = (draw(linear_cases.KERNELS), draw(linear_cases.KERNELS))
+    pads = draw(_any_pads(x_shape[1:3], kernel, below=True))
+    # No stride may carry a window past the map.
+    room = (x_shape[1] + pads.top, x_shape[2] + pads.left)
+    stride = tuple(draw(st.integers(1, 3)) for _ in room)
+    kind = draw(st.sampled_from((ops.AveragePool2D, ops.MaxPool2D)))
+    op = kind((stride[0], stride[1]), pads, draw(ACTIVATIONS), kernel)
+    quant = draw(quants())
+    (y_shape,) = op.infer((x_shape,))
+    x, y = tensor("x", x_shape, quant), tensor("y", y_shape, quant)
+    return case(op, (x,), (y,), {"x": draw(values(x_shape))})
+
+
+@st.composite
+def mean_hw(draw: st.DrawFn) -> Case:
+    """Over height and width."""
+    x_shape = draw(images(12))
+    op = ops.Mean((1, 2), draw(FLAGS))
+    x_quant = draw(quants())
+    y_quant = Quant((f32(x_quant.scale * 2.0 ** draw(st.floats(-6, 6))),), (draw(zero_points()),))
+    (y_shape,) = op.infer((x_shape,))
+    x, y = tensor("x", x_shape, x_quant), tensor("y", y_shape, y_quant)
+    return case(op, (x,), (y,), {"x": draw(values(x_shape))})
+
+
+@st.composite
+def quantize(draw: st.DrawFn) -> Case:
+    """Any float32 bits, infinities and NaNs among them, to each of the integer types."""
+    shape = draw(shapes())
+    target = draw(st.sampled_from((DType.INT8, DType.UINT8, DType.INT16)))
+    quant = draw(quants(target))
+    data = draw(floats_for(shape, quant))
+    if draw(FLAGS):
+        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        data = rng.integers(0, 2**32, shape, np.uint32).view(np.float32).copy()
+        odd = np.array([np.inf, -np.inf, np.nan, 3.4e38, -3.4e38, 0.5, -0.5], np.float32)
+        data.reshape(-1)[: odd.size] = odd[: data.size]
+    x, y = tensor("x", shape, None, DType.FLOAT32), tensor("y", shape, quant, target)
+    return case(ops.Quantize(), (x,), (y,), {"x": data})
+
+
+@st.composite
+def pad(draw: st.DrawFn) -> Case:
+    """Pads of every dimension, batches included, of wider elements, too."""
+    x_shape = draw(shapes(4, 4, 5, 300))
+    dtype = draw(st.sampled_from((DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32)))
+    paddings = tuple((draw(PADS), draw(PADS)) if draw(FLAGS) else (0, 0) for _ in x_shape)
+    quant = draw(quants(dtype)) if dtype in (DType.INT8, DType.INT16) else None
+    op = ops.Pad(paddings)
+    (y_shape,) = op.infer((x_shape,))
+    data = draw(values(x_shape, DType.INT32 if dtype is DType.FLOAT32 else dtype))
+    x, y = tensor("x", x_shape, quant, dtype), tensor("y", y_shape, quant, dtype)
+    return case(op, (x,), (y,), {"x": data.astype(dtype.numpy)})
+
+
+@st.composite
+def transpose(draw: st.DrawFn) -> Case:
+    """Up to six dimensions."""
+    x_shape = draw(shapes(3, 6, 5, 1500))
+    op = ops.Transpose(tuple(draw(st.permutations(range(len(x_shape))))))
+    (y_shape,) = op.infer((x_shape,))
+    dtype = draw(st.sampled_from((DType.INT8, DType.INT16, DType.INT32)))
+    x, y = tensor("x", x_shape, None, dtype), tensor("y", y_shape, None, dtype)
+    return case(op, (x,), (y,), {"x": draw(values(x_shape, dtype))})
+
+
+EXTRA: dict[str, st.SearchStrategy[Case]] = {
+    "CONV_2D": conv(),
+    "DEPTHWISE_CONV_2D": conv(),
+    "AVERAGE_POOL_2D": pool(),
+    "MAX_POOL_2D": pool(),
+    "MEAN": mean_hw(),
+    "QUANTIZE": quantize(),
+    "PAD": pad(),
+    "TRANSPOSE": transpose(),
+}
+
+
+def cases(kind: str) -> st.SearchStrategy[Case]:
+    """Cases of operator `kind`."""
+    return st.one_of(CASES[kind], EXTRA[kind]) if kind in EXTRA else CASES[kind]

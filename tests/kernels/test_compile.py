@@ -1,0 +1,102 @@
+"""The kernels compile without a warning for the host and for Cortex-M, with GCC and Clang."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.kernel_build import STRICT, gcc, include_flags, kernel_files
+from tinyml.kernels.registry import kernels
+from tinyml.resources import runtime_dir
+
+
+def compiler(name: str) -> list[str]:
+    if name == "clang":
+        if importlib.util.find_spec("ziglang") is None:
+            pytest.skip("the clang of the package 'ziglang' is not installed")
+        return [sys.executable, "-m", "ziglang", "cc"]
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    return [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("gcc", ()),
+        ("clang", ()),
+        ("arm-none-eabi-gcc", ("-mcpu=cortex-m0", "-mthumb")),
+        ("arm-none-eabi-gcc", ("-mcpu=cortex-m4", "-mthumb")),
+    ],
+)
+def test_no_warnings(name: str, flags: tuple[str, ...], tmp_path: Path) -> None:
+    command = [*compiler(name), *STRICT, "-O2", "-ffp-contract=off", *flags, *include_flags()]
+    files = [str(path) for path in kernel_files()]
+    done = subprocess.run(
+        [*command, "-c", *files], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_header_is_cpp_and_one_file_is_one_kernel(tmp_path: Path) -> None:
+    source = tmp_path / "use.cpp"
+    source.write_text('#include "tinyml_kernels.h"\nint main() { return 0; }\n')
+    command = [gcc(), "-x", "c++", "-Wall", "-Wextra", "-Werror", *include_flags(), "-c"]
+    subprocess.run([*command, str(source), "-o", str(tmp_path / "use.o")], check=True)
+    sources = {runtime_dir() / "src" / kernel.source for kernel in kernels()}
+    assert sources == set(kernel_files())
+
+
+def test_kernels_need_no_heap_no_libm_and_no_state(tmp_path: Path) -> None:
+    """Undefined symbols are memcpy and memset (and the compiler's own); no writable data."""
+    files = [str(path) for path in kernel_files()]
+    flags = [*include_flags(), "-std=c99", "-O2", "-fno-stack-protector", "-c"]
+    subprocess.run([gcc(), *flags, *files], cwd=tmp_path, check=True)
+    objects = sorted(tmp_path.glob("*.o"))
+    assert len(objects) == len(files)
+    symbols = subprocess.run(
+        ["nm", *map(str, objects)], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    entries = [line.split()[-2:] for line in symbols if len(line.split()) >= 2]
+    undefined = {name for kind, name in entries if kind == "U"}
+    assert undefined <= {"memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"}
+    assert not [name for kind, name in entries if kind in "dDbBCsS"]
+    public = {name for kind, name in entries if kind == "T"}
+    assert public == {
+        f"tinyml_{kernel.name}{step}"
+        for kernel in kernels()
+        for step in (("_begin", "_row", "_end") if kernel.style == "accumulate" else ("",))
+    }
+
+
+@pytest.mark.parametrize("channels", [1, 3, 64])
+def test_scratch_macro(channels: int, tmp_path: Path) -> None:
+    """The header's macro asks for exactly what the binding asks for."""
+    from tests.support.strategies.base import case, tensor
+    from tinyml.ir import ops
+    from tinyml.ir.graph import Quant
+    from tinyml.kernels import bind
+
+    quant = Quant((0.5,), (3,))
+    x, y = tensor("x", (1, 5, 4, channels), quant), tensor("y", (1, channels), quant)
+    data = np.zeros(x.shape, np.int8)
+    graph = case(ops.Mean((1, 2)), (x,), (y,), {"x": data}).graph
+    call = bind(graph, graph.nodes[0])
+    assert call.scratch_bytes > 0
+    source = tmp_path / "scratch.c"
+    source.write_text(
+        '#include "tinyml_kernels.h"\n'
+        f'_Static_assert({call.scratch_macro} == {call.scratch_bytes}, "scratch");\n'
+    )
+    subprocess.run(
+        [gcc(), "-std=c11", *include_flags(), "-c", str(source)], check=True, cwd=tmp_path
+    )
+
+
+def test_scratch_is_declared_for_every_kernel_that_takes_it() -> None:
+    for kernel in kernels():
+        assert bool(kernel.scratch) == (kernel.style == "accumulate"), kernel.name

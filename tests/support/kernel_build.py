@@ -1,0 +1,72 @@
+"""Builds the kernels for the host, with sanitizers, and declares them to cffi."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tinyml.resources import runtime_dir
+
+STRICT = (
+    "-std=c99",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Wshadow",
+    "-Wpedantic",
+    "-Werror",
+)
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def include_flags() -> tuple[str, ...]:
+    """Where the public and the internal headers are."""
+    root = runtime_dir()
+    return (f"-I{root / 'include'}", f"-I{root / 'src'}")
+
+
+def kernel_files() -> list[Path]:
+    """Every kernel's C file."""
+    return sorted((runtime_dir() / "src").rglob("*.c"))
+
+
+def gcc() -> str:
+    """The host compiler; skips the test when there is none."""
+    path = shutil.which("gcc")
+    if path is None:
+        pytest.skip("gcc is not installed")
+    return path
+
+
+def build_library(folder: Path) -> Path:
+    """All kernels as one shared library in `folder`."""
+    library = folder / "libkernels.so"
+    command = [
+        gcc(),
+        *STRICT,
+        *SANITIZE,
+        *("-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off", "-fPIC", "-shared"),
+        *include_flags(),
+        *map(str, kernel_files()),
+        *("-o", str(library)),
+    ]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return library
+
+
+def declarations(folder: Path) -> str:
+    """What the public header declares, preprocessed, without the system's headers."""
+    stubs = folder / "stubs"
+    stubs.mkdir(exist_ok=True)
+    for name in ("stddef.h", "stdint.h"):  # cffi knows their types
+        (stubs / name).write_text("")
+    header = runtime_dir() / "include" / "tinyml_kernels.h"
+    command = [gcc(), "-E", "-P", "-nostdinc", f"-I{stubs}", str(header)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def sanitizer_library() -> str:
+    """The path of the address sanitizer's runtime, to be loaded before Python's own libraries."""
+    command = [gcc(), "-print-file-name=libasan.so"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
