@@ -75,7 +75,7 @@ def plan_report(model: Path, board: Board, plan: Plan, model_macs: int) -> PlanR
         segments=segments,
         layers=layers,
         pareto=(ParetoPoint(memory.arena_bytes, macs),),
-        picture=draw(graph, plan.schedule, memory),
+        picture=draw(graph, plan.schedule, memory, width=80),
     )
 
 
