@@ -4,7 +4,7 @@ What the IR holds as attributes goes back into constant operands (paddings,
 axes, permutations, sizes), explicit pads into SAME or VALID.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,49 @@ def write(graph: Graph, *, description: str = "written by tinyml's tests") -> by
     Tensor and node order are kept. Raises ValueError for what the format cannot
     say: pads that are neither zero nor SAME's.
     """
-    return _Writer(graph).file(description)
+    writer = _Writer(graph)
+    return writer.file([writer.node(node) for node in graph.nodes], description)
+
+
+def write_operator(
+    kind: str,
+    operands: Sequence[Tensor | None],
+    results: Sequence[Tensor],
+    options: Any = None,
+    *,
+    custom: bool = False,
+) -> bytes:
+    """The .tflite file of a single operator, whatever it is and whether or not it makes sense.
+
+    `options` is an object of the schema (schema_py_generated). Operands without data
+    are the graph's inputs.
+    """
+    present = [tensor for tensor in operands if tensor is not None]
+    graph = Graph(
+        name="operator",
+        tensors={tensor.name: tensor for tensor in (*present, *results)},
+        nodes=(),
+        inputs=tuple(tensor.name for tensor in present if not tensor.is_const),
+        outputs=tuple(tensor.name for tensor in results),
+    )
+    writer = _Writer(graph)
+    names = tuple(None if tensor is None else tensor.name for tensor in operands)
+    written = _Written(_code("CUSTOM" if custom else kind), 1, names, options)
+    operator = writer.operator(written, graph.outputs, kind if custom else None)
+    return writer.file([operator], "one operator")
+
+
+def edited(data: bytes, change: Callable[[Any], None]) -> bytes:
+    """The file with what `change` does to its schema_py_generated.ModelT."""
+    model = schema.ModelT.InitFromPackedBuf(data)
+    change(model)
+    return _packed(model)
+
+
+def _packed(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +151,12 @@ class _Writer:
         name = f"const_{len(self.tensors)}"
         return self.add(Tensor(name, operand.data.shape, dtype, operand.quant, operand.data))
 
-    def operator(self, node: Node) -> Any:
-        written = _WRITERS[type(node.op)](self.graph, node)
+    def node(self, node: Node) -> Any:
+        return self.operator(_WRITERS[type(node.op)](self.graph, node), node.outputs)
+
+    def operator(self, written: _Written, results: Sequence[str], custom: str | None = None) -> Any:
         code = schema.OperatorCodeT()
+        code.customCode = custom
         code.builtinCode, code.version = written.code, written.version
         code.deprecatedBuiltinCode = min(written.code, 127)
         known = [(c.builtinCode, c.version) for c in self.codes]
@@ -121,16 +166,16 @@ class _Writer:
         operator = schema.OperatorT()
         operator.opcodeIndex = known.index((written.code, written.version))
         operator.inputs = [self.operand(x) for x in written.operands]
-        operator.outputs = [self.index[name] for name in node.outputs]
+        operator.outputs = [self.index[name] for name in results]
         if written.options is not None:
             options = type(written.options).__name__.removesuffix("T")
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
             operator.builtinOptions = written.options
         return operator
 
-    def file(self, description: str) -> bytes:
+    def file(self, operators: list[Any], description: str) -> bytes:
         subgraph = schema.SubGraphT()
-        subgraph.operators = [self.operator(node) for node in self.graph.nodes]
+        subgraph.operators = operators
         subgraph.tensors = self.tensors
         subgraph.inputs = [self.index[name] for name in self.graph.inputs]
         subgraph.outputs = [self.index[name] for name in self.graph.outputs]
@@ -141,9 +186,7 @@ class _Writer:
         model.subgraphs = [subgraph]
         model.buffers = self.buffers
         model.description = description
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return _packed(model)
 
 
 _Op = Any

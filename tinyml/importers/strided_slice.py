@@ -29,7 +29,7 @@ class Masks:
 def resolve(
     shape: Shape, begin: Sequence[int], end: Sequence[int], strides: Sequence[int], masks: Masks
 ) -> StridedSlice:
-    """The slice of an input of `shape` without masks.
+    """The slice of an input of `shape` without masks; a single element has stride 1.
 
     Indices are clamped as TFLite Micro clamps them (a start to the last element).
     Raises ValueError when the entries do not fit the shape.
@@ -71,7 +71,7 @@ def resolve(
             if bit(masks.shrink, i):
                 parts.append((start, 1, 1))
             else:
-                parts.append((start, size, strides[i]))
+                parts.append((start, size, strides[i] if size > 1 else 1))
                 result.append(size)
     take_whole(shape[len(parts) :])
     return StridedSlice(

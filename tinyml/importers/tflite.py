@@ -6,6 +6,8 @@ version is an UnsupportedError, which lists all operators concerned at once.
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from tinyml.errors import GraphError, ModelError, UnsupportedError, UnsupportedOp
 from tinyml.importers.names import Namer, node_name, printable
 from tinyml.importers.tflite_file import FileGraph, FileOperator, read_file
@@ -134,7 +136,8 @@ def _node(
 def _unsuitable_scales(graph: Graph, node: Node) -> UnsupportedOp | None:
     """The node as unsupported when its scales have no fixed-point form."""
     try:
-        check_params(graph, node)
+        with np.errstate(all="ignore"):  # what overflows is refused, no need to warn as well
+            check_params(graph, node)
     except UnsupportedError as error:
         return UnsupportedOp(node.op.kind, node.outputs, error.what)
     return None
