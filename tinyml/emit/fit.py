@@ -15,7 +15,7 @@ from tinyml.planning import Plan
 VECTOR_BYTES = 64
 LEAST_CODE_BYTES = 3072
 """Startup, port and serial link, without any kernel."""
-LEAST_STATIC_BYTES = 1024
+LEAST_STATIC_BYTES = 512
 """The serial link's buffers."""
 RECORD_BYTES = 16
 """Of each output that the serial link reports on."""
@@ -42,26 +42,31 @@ def check_fit(plan: Plan, view: ModelView, board: Board) -> None:
     totals: Counter[str] = Counter()
     for section, size in needed.items():
         totals[board.region(section).name] += size
-    for region in board.regions:
-        total = totals[region.name]
-        if total <= region.bytes:
-            continue
+    short = [region for region in board.regions if totals[region.name] > region.bytes]
+    if not short:
+        return
+    reasons = []
+    for region in short:
         parts = ", ".join(
             f"{section} {size}"
             for section, size in needed.items()
             if board.region(section) == region
         )
-        raise PlanError(
-            f"model '{plan.graph.name}' does not fit board '{board.name}': region "
-            f"'{region.name}' has {region.bytes} bytes, at least {total} are needed ({parts})",
-            hint=_hint(region.kind, plan.graph.name),
+        reasons.append(
+            f"region '{region.name}' has {region.bytes} bytes, at least {totals[region.name]} are "
+            f"needed ({parts})"
         )
+    raise PlanError(
+        f"model '{plan.graph.name}' does not fit board '{board.name}': {'; '.join(reasons)}",
+        hint=_hint({region.kind for region in short}),
+    )
 
 
-def _hint(kind: str, model: str) -> str:
-    if kind == "flash":
-        return "choose a board with more flash ('tinyml boards'), or a model with fewer weights"
+def _hint(kinds: set[str]) -> str:
+    memory = " and ".join({"flash": "flash", "ram": "RAM"}[kind] for kind in sorted(kinds))
+    model = {"flash": "fewer weights", "ram": "smaller activations"}
+    wanted = " and ".join(model[kind] for kind in sorted(kinds))
     return (
-        "choose a board with more RAM ('tinyml boards'), or a model with smaller activations; "
-        f"'tinyml plan {model}.tflite' shows which op needs most"
+        f"choose a board with more {memory} ('tinyml boards'), or a model with {wanted}; "
+        "'tinyml plan' shows which op needs most"
     )

@@ -24,7 +24,8 @@ def number(value: float) -> str:
         return _SMALLEST.get(value, str(value))
     if not np.isfinite(value):
         raise ValueError(f"{value} has no literal in C")
-    single = np.float32(value)
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
     if float(single) == value:
         return f"{_point(str(single))}f"
     return _point(repr(value))
