@@ -12,6 +12,8 @@ from tests.support.graphs import GraphBuilder
 from tests.support.tflite_writer import write
 from tinyml.ir.graph import DType
 
+OTHER_OPERATOR = 2
+
 _FLOAT_OF = {schema.TensorType.INT8: np.int8, schema.TensorType.INT32: np.int32}
 
 
@@ -34,12 +36,22 @@ def float_model() -> bytes:
 
 
 def dynamic_model() -> bytes:
-    """The demo's network with a free batch dimension."""
+    """The demo's network with images of any height."""
+    return _opened(axis=1)
 
+
+def open_batch_model() -> bytes:
+    """The demo's network with a free batch dimension, as converters often leave it; sound."""
+    return _opened(axis=0)
+
+
+def _opened(axis: int) -> bytes:
     def change(model: Any) -> None:
         for tensor in model.subgraphs[0].tensors:
             if model.buffers[tensor.buffer].data is None:
-                tensor.shapeSignature = [-1, *tensor.shape[1:]]
+                tensor.shapeSignature = list(tensor.shape)
+                if len(tensor.shape) > axis:
+                    tensor.shapeSignature[axis] = -1
 
     return _mutant(change)
 
@@ -56,6 +68,18 @@ def unsupported_model() -> bytes:
             if code.builtinCode in others:
                 code.builtinCode = others[code.builtinCode]
                 code.deprecatedBuiltinCode = code.builtinCode
+
+    return _mutant(change)
+
+
+def other_weights() -> bytes:
+    """The demo's network with the weights of its third operator negated; sound."""
+
+    def change(model: Any) -> None:
+        weights = model.subgraphs[0].operators[OTHER_OPERATOR].inputs[1]
+        buffer = model.buffers[model.subgraphs[0].tensors[weights].buffer]
+        values = np.frombuffer(bytes(buffer.data), np.int8)
+        buffer.data = (-values).view(np.uint8)
 
     return _mutant(change)
 

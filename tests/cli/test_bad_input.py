@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli import mutants
-from tests.cli.conftest import DIGITS, tinyml
-from tinyml import cli
+from tests.cli.conftest import DIGITS, tinyml, tinyml_process
 
 Project = Callable[[str], Path]
 
@@ -19,32 +18,35 @@ Project = Callable[[str], Path]
 def test_truncated_file(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "cut.tflite"
     path.write_bytes(DIGITS.read_bytes()[:kept])
-    tinyml("plan", path, "--board", "stm32").fails(2, "cut.tflite")
+    tinyml("plan", path, "--board", "stm32").fails(2, "cut")
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_bit_flips_never_raise_a_bug(
-    tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A flip in a weight is another model; a flip elsewhere is an error: never exit status 70."""
+@pytest.mark.parametrize("seed", range(5))
+def test_bit_flips(tmp_path: Path, seed: int) -> None:
+    """A flip in a weight gives another sound model, a flip elsewhere an error: never a bug."""
     rng = np.random.default_rng(seed)
     good = np.frombuffer(DIGITS.read_bytes(), np.uint8)
     path = tmp_path / "flipped.tflite"
-    for _ in range(25):
+    statuses = set()
+    for _ in range(40):
         data = good.copy()
         for place in rng.integers(0, len(data), rng.integers(1, 4)):
             data[place] ^= 1 << rng.integers(8)
         path.write_bytes(data.tobytes())
-        with pytest.raises(SystemExit) as stop:
-            cli.main(["plan", str(path), "--board", "stm32", "--json"])
-        captured = capsys.readouterr()
-        assert stop.value.code in (0, 2), captured.err
+        statuses.add(tinyml("plan", path, "--board", "stm32", "--json").status)
+    assert statuses == {0, 2}
+
+
+def test_open_batch_dimension_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "open.tflite"
+    path.write_bytes(mutants.open_batch_model())
+    assert tinyml("plan", path, "--board", "stm32").status == 0
 
 
 def test_random_bytes(tmp_path: Path) -> None:
     path = tmp_path / "noise.tflite"
     path.write_bytes(np.random.default_rng(0).bytes(5000))
-    tinyml("inspect", path).fails(2, "noise.tflite")
+    tinyml("inspect", path).fails(2, "noise")
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_unknown_suffix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (mutants.float_model, ("float32", "int8")),
+        (mutants.float_model, ("floating point", "int8")),
         (mutants.dynamic_model, ("dynamic",)),
         (mutants.unsupported_model, ("LOG_SOFTMAX", "SUM")),
     ],
@@ -99,11 +101,11 @@ def test_unknown_board_suggests_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("option", "value"),
     [("--schedule", "stream"), ("--schedule", "x"), ("--feed", "rows"), ("--sram", "0")],
 )
-def test_options_this_version_does_not_have(options: tuple[str, str]) -> None:
-    tinyml("plan", DIGITS, "--board", "stm32", *options).fails(2, options[1])
+def test_options_this_version_does_not_have(option: str, value: str) -> None:
+    tinyml("plan", DIGITS, "--board", "stm32", option, value).fails(2, option)
 
 
 def test_folder_that_is_no_project(tmp_path: Path) -> None:
@@ -119,23 +121,23 @@ def test_output_folder_of_something_else(tmp_path: Path) -> None:
 
 def test_no_compiler(tmp_path: Path) -> None:
     """Neither arm-none-eabi-gcc nor ziglang: exit 3 and the command that installs one."""
-    (tmp_path / "hidden").mkdir()
-    (tmp_path / "hidden" / "ziglang.py").write_text("raise ImportError('not installed')")
-    outcome = tinyml(
+    hide_ziglang = "import sys; sys.modules['ziglang'] = None"
+    (tmp_path / "sitecustomize.py").write_text(hide_ziglang)
+    outcome = tinyml_process(
         *("build", DIGITS, "--board", "stm32", "-o", tmp_path / "out"),
         PATH=str(tmp_path),
-        PYTHONPATH=str(tmp_path / "hidden"),
+        PYTHONPATH=str(tmp_path),
     )
     outcome.fails(3, "arm-none-eabi-gcc", "install")
 
 
 def test_no_emulator(project_for: Project, tmp_path: Path) -> None:
     project = project_for("stm32")
-    tinyml("verify", project, PATH=str(tmp_path)).fails(3, "qemu-system-arm", "install")
+    tinyml_process("verify", project, PATH=str(tmp_path)).fails(3, "qemu-system-arm", "install")
 
 
 def test_doctor_without_tools(tmp_path: Path) -> None:
-    outcome = tinyml("doctor", "--json", PATH=str(tmp_path))
+    outcome = tinyml_process("doctor", "--json", PATH=str(tmp_path))
     assert outcome.status == 3
     missing = {check["name"] for check in outcome.json["checks"] if not check["found"]}
     assert {"arm-none-eabi-gcc", "qemu-system-arm"} <= missing
@@ -162,7 +164,7 @@ def test_port_that_stays_silent(project_for: Project) -> None:
 def test_input_file_of_another_shape(project_for: Project, tmp_path: Path) -> None:
     path = tmp_path / "input.npy"
     np.save(path, np.zeros((1, 3, 3, 1), np.int8))
-    tinyml("run", project_for("host"), "--input", path).fails(2, "1x3x3x1", "1x8x8x1")
+    tinyml("run", project_for("host"), "--input", path).fails(2, "[1, 3, 3, 1]", "[1, 8, 8, 1]")
     path.write_bytes(b"no array")
     tinyml("run", project_for("host"), "--input", path).fails(2, "input.npy")
 

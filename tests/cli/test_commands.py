@@ -1,6 +1,7 @@
 """Every command: exit status, the promised JSON keys, tables that fit 80 columns."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.conftest import DIGITS, tinyml
+from tests.cli import mutants
+from tests.cli.conftest import DIGITS, tinyml, tinyml_process
 
 Project = Callable[[str], Path]
 
@@ -81,18 +83,25 @@ def test_verify_run_and_profile(project_for: Project, tmp_path: Path, board: str
 
 
 def test_verify_finds_a_difference(project_for: Project, tmp_path: Path) -> None:
-    """Another model's reference against this firmware: exit 1, and where it differs."""
-    import shutil
-
+    """Firmware whose model has other weights than the project's: exit 1, and where it differs."""
     project = tmp_path / "project"
     shutil.copytree(project_for("host"), project)
-    model = next(project.rglob("*.tflite"))
-    data = bytearray(model.read_bytes())
-    place = DIGITS.read_bytes().find(np.int8(127).tobytes(), 4000)
-    data[place] ^= 0x40
-    model.write_bytes(data)
+    (project / "model.tflite").write_bytes(mutants.other_weights())
+
     outcome = tinyml("verify", project, "--json")
-    assert outcome.status in (1, 2)
+    assert outcome.status == 1
+    result = outcome.json
+    assert result["bit_exact"] is False
+    assert result["mismatches"] > 0
+    assert result["max_abs_diff"] > 0
+    assert result["first_mismatch"]["kind"] == "CONV_2D"
+    assert result["first_mismatch"]["expected"] != result["first_mismatch"]["actual"]
+    ops = json.loads((project / "manifest.json").read_text())["ops"]
+    assert result["first_mismatch"]["op"] == ops[mutants.OTHER_OPERATOR]["name"]
+
+    outcome = tinyml("verify", project)
+    assert outcome.status == 1
+    assert "DIFFERENT" in outcome.stdout
 
 
 def test_boards() -> None:
@@ -121,7 +130,7 @@ def test_doctor() -> None:
     ],
 )
 def test_tables_fit_80_columns(arguments: tuple[object, ...]) -> None:
-    outcome = tinyml(*arguments)
+    outcome = tinyml_process(*arguments, COLUMNS="80")
     assert outcome.status == 0, outcome.stderr
     assert max(map(len, outcome.stdout.splitlines())) <= 80
     assert outcome.stderr == ""
