@@ -8,8 +8,7 @@
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 #define TINYML_STATIC_ASSERT(condition, message) _Static_assert(condition, message)
 #elif defined(__GNUC__)
-#define TINYML_STATIC_ASSERT(condition, message) \
-  __extension__ _Static_assert(condition, message)
+#define TINYML_STATIC_ASSERT(condition, message) __extension__ _Static_assert(condition, message)
 #else
 #define TINYML_STATIC_ASSERT_NAME_(line) tinyml_static_assert_##line
 #define TINYML_STATIC_ASSERT_AT_(condition, line) \
