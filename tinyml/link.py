@@ -49,6 +49,7 @@ _REGION_FORMAT: Final = struct.Struct("<II")
 _OVERHEAD_CALLS: Final = 64
 _NOISE_LIMIT: Final = 1 << 16
 _TABLE_LIMIT: Final = 1 << 21  # more than 65535 records
+_STACK_LIMIT_FAULT: Final = 1 << 20  # CFSR.STKOF of Armv8-M
 _PATTERNS: Final = (0xA5, 0x5A)
 
 Progress = Callable[[int, int], None]
@@ -248,11 +249,10 @@ class Client:
 
     def _repeats(self, inputs: Sequence[bytes], run: Invocation) -> bool:
         """Whether the first op of `run` costs the same again: instructions do, time does not."""
-        if not run.records:
-            return False
-        first = run.records[0]
-        again = self.invoke(inputs, stop_after=(first.op, first.output))
-        return again.records[:1] == run.records[:1] and again.overhead == run.overhead
+        first = run.records[:1]
+        again = self.invoke(inputs, stop_after=(first[0].op, first[0].output) if first else None)
+        same_total = bool(first) or again.ticks == run.ticks
+        return again.records[:1] == first and again.overhead == run.overhead and same_total
 
     def _ask_identity(self) -> Identity:
         answer = self._request(_HELLO, b"")
@@ -435,8 +435,11 @@ def _fault(payload: bytes) -> LinkError:
     if len(payload) != 12:
         return LinkError("the target crashed")
     pc, lr, cause = struct.unpack("<III", payload)
-    where = f"at pc {pc:#010x}, lr {lr:#010x}" if pc or lr else "with its stack exhausted"
+    exhausted = not (pc or lr) or cause & _STACK_LIMIT_FAULT
+    where = "with its stack exhausted" if exhausted else f"at pc {pc:#010x}, lr {lr:#010x}"
     return LinkError(
         f"the target crashed {where} (fault status {cause:#010x})",
-        hint="arm-none-eabi-addr2line -e firmware.elf PC names the line; reset the board",
+        hint="raise stack_bytes in the board's data"
+        if exhausted
+        else "arm-none-eabi-addr2line -e firmware.elf PC names the line",
     )

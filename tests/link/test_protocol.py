@@ -140,6 +140,36 @@ def test_a_repeated_invoke_is_answered_again_and_not_run_again(host_toy: Path) -
         assert client.infer(given_) == toy.outputs(given_)
 
 
+@pytest.mark.parametrize(
+    ("command", "fields", "status"),
+    [
+        (0, b"", 1),
+        (7, b"", 1),
+        (255, b"", 1),
+        (1, b"x", 2),
+        (2, bytes(8), 2),
+        (3, bytes(5), 2),
+        (4, bytes(10), 2),
+        (5, b"", 2),
+        (6, bytes(2), 2),
+        (2, struct.pack("<BHIH", 9, 0, 0, 1), 3),
+        (2, struct.pack("<BHIH", 5, 2, 0, 1), 3),
+        (2, struct.pack("<BHIH", 5, 0, 65, 1), 3),
+        (3, struct.pack("<HI", 0, 0) + bytes(64), 0),
+        (3, struct.pack("<HI", 0, 64), 0),
+        (3, struct.pack("<HI", 0, 0) + bytes(65), 3),
+        (3, struct.pack("<HI", 0, 1) + bytes(64), 3),
+        (3, struct.pack("<HI", 0, 0xFFFFFFFF) + bytes(2), 3),
+        (3, struct.pack("<HI", 2, 0) + bytes(1), 3),
+        (4, struct.pack("<IBHH", 1, 0, 0, 0), 4),
+    ],
+)
+def test_statuses(host_toy: Path, command: int, fields: bytes, status: int) -> None:
+    with host.run(host_toy) as stream:
+        kind, sequence, payload = raw_answer(stream, encode(command, 1234, fields))
+        assert (kind, sequence, payload[0]) == (command & 0x7F | 0x80, 1234, status)
+
+
 FAULTS = st.builds(
     Fault,
     kind=st.sampled_from(["drop", "truncate", "behead", "flip", "duplicate", "insert"]),

@@ -114,15 +114,18 @@ def test_no_firmware_and_no_emulator(tmp_path: Path, host_toy: Path) -> None:
     bare = dataclasses.replace(stm32, emulator=None)
     with pytest.raises(BoardError, match="--port"), open_target(bare, host_toy):
         pass
-    with pytest.raises(BoardError, match="leave out --port"):
-        with open_target(load_board("host"), host_toy, "/dev/null"):
-            pass
+    host_board = load_board("host")
+    with (
+        pytest.raises(BoardError, match="leave out --port"),
+        open_target(host_board, host_toy, "/dev/null"),
+    ):
+        pass
     assert stm32.emulator
     absent = dataclasses.replace(stm32.emulator, program="qemu-system-nope")
     missing = dataclasses.replace(stm32, emulator=absent)
-    with pytest.raises(MissingToolError, match="sudo apt-get install qemu-system-arm") as caught:
-        with open_target(missing, host_toy):
-            pass
+    install = "sudo apt-get install qemu-system-arm"
+    with pytest.raises(MissingToolError, match=install) as caught, open_target(missing, host_toy):
+        pass
     assert caught.value.exit_status == 3
 
 
@@ -139,6 +142,8 @@ def test_an_emulator_that_refuses_says_why(tmp_path: Path) -> None:
     stm32 = load_board("stm32")
     assert stm32.emulator
     wrong = dataclasses.replace(stm32.emulator, machine="nope")
-    with open_target(dataclasses.replace(stm32, emulator=wrong), garbage) as stream:
-        with pytest.raises(LinkError, match="unsupported machine type"):
-            Client(stream).identity()
+    with (
+        open_target(dataclasses.replace(stm32, emulator=wrong), garbage) as stream,
+        pytest.raises(LinkError, match="unsupported machine type"),
+    ):
+        Client(stream).identity()
