@@ -57,7 +57,7 @@ def write_operator(
         name="operator",
         tensors={tensor.name: tensor for tensor in (*present, *results)},
         nodes=(),
-        inputs=tuple(tensor.name for tensor in present if not tensor.is_const),
+        inputs=tuple(dict.fromkeys(t.name for t in present if not t.is_const)),
         outputs=tuple(tensor.name for tensor in results),
     )
     writer = _Writer(graph)
