@@ -221,10 +221,8 @@ typedef struct {
   int32_t zero_point;
 } tinyml_affine_op;
 
-/* float32 to int8, uint8, int16: round half away from zero, saturate; NaN gives the zero point */
+/* float32 to int8 or int16: round half away from zero, saturate; NaN gives the zero point */
 void tinyml_quantize_f32_s8(const tinyml_affine_op *op, const tinyml_span *span,
-                            const int8_t *const *rows, int8_t *out);
-void tinyml_quantize_f32_u8(const tinyml_affine_op *op, const tinyml_span *span,
                             const int8_t *const *rows, int8_t *out);
 void tinyml_quantize_f32_s16(const tinyml_affine_op *op, const tinyml_span *span,
                              const int8_t *const *rows, int8_t *out);

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from tests.kernels.cases import cases
 from tests.support.kernel_client import KernelClient
@@ -27,6 +27,7 @@ PROFILE = settings(
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.generate),  # a crash costs a new server: no shrinking
 )
 
 LEAST_EXAMPLES = 10

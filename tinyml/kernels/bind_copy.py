@@ -7,6 +7,7 @@ from tinyml.ir import ops
 from tinyml.ir.graph import DType, Shape
 from tinyml.kernels.call import Alias, KernelCall, OpStruct, RowAccess, RowLoop, Span, WholeCall
 from tinyml.kernels.site import Fields, Site, raw, table
+from tinyml.quant.params import check_concatenation
 
 _ALIAS = KernelCall("", None, Alias())
 _STRIDED_RANK = 6
@@ -119,6 +120,7 @@ def concatenation(site: Site) -> KernelCall:
     """CONCATENATION along any axis: all outer dimensions together are the row's pixels."""
     op = site.node.op
     assert isinstance(op, ops.Concatenation)
+    check_concatenation(site.graph, site.node)
     kernel = site.kernel()
     inputs = [site.operand(i) for i in range(len(site.node.inputs))]
     if len(inputs) == 1 and not inputs[0].is_const:

@@ -6,6 +6,7 @@ from tinyml.ir import ops
 from tinyml.kernels.call import KernelCall, OpStruct, RowAccess, RowLoop, Span
 from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, table
+from tinyml.quant.params import check_bilinear
 from tinyml.quant.sampling import Int32s, bilinear, nearest
 
 
@@ -29,6 +30,7 @@ def resize_bilinear(site: Site) -> KernelCall:
     """RESIZE_BILINEAR."""
     op = site.node.op
     assert isinstance(op, ops.ResizeBilinear)
+    check_bilinear(site.graph, site.node)
     kernel = site.kernel()
     _, in_height, in_width, channels = site.x.shape
     upper, lower, y_weights = _samples(site, in_height, op.size[0])
@@ -48,12 +50,6 @@ def _samples(site: Site, in_size: int, out_size: int) -> tuple[Int32s, Int32s, I
     op = site.node.op
     assert isinstance(op, ops.ResizeBilinear)
     low, high, weight = bilinear(in_size, out_size, op.align_corners, op.half_pixel_centers)
-    if int(low.max()) >= in_size:
-        raise site.unsupported(
-            site.x,
-            f"resizing {in_size} to {out_size} reads beyond the last element in TFLite Micro",
-            "resize by a smaller factor",
-        )
     # Where both positions are one, any weight gives the same blend.
     return low, high, np.where(low == high, 0, weight).astype(np.int32)
 
