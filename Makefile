@@ -40,13 +40,14 @@ check: $(VENV)/.dev  ## Formatting, lint, strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
+	@echo "$(BIN)/clang-format --dry-run -Werror (runtime_c)"
+	@$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
 
 .PHONY: format
 format: $(VENV)/.dev  ## Format Python and C
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/clang-format -i $(C_SOURCES)
+	@$(BIN)/clang-format -i $(C_SOURCES)
 
 .PHONY: bench
 bench: $(VENV)/.dev tools  ## Measure every model and rewrite the tables in benchmarks/
