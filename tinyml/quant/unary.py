@@ -79,16 +79,15 @@ def requantize_params(graph: Graph, node: Node) -> RequantizeParams:
 
 
 def leaky_relu_params(graph: Graph, node: Node) -> LeakyReluParams:
-    """LEAKY_RELU; ratios in float32."""
+    """LEAKY_RELU."""
     op = node.op
     assert isinstance(op, ops.LeakyRelu)
     x, y = operand(graph, node, 0), result(graph, node)
-    scale_x, scale_y = np.float32(x.q.scale), np.float32(y.q.scale)
     return LeakyReluParams(
         input_zero_point=x.q.zero_point,
         output_zero_point=y.q.zero_point,
-        positive=rescale(node, y, float(scale_x / scale_y)),
-        negative=rescale(node, y, float(scale_x * np.float32(op.alpha) / scale_y)),
+        positive=rescale(node, y, x.q.scale / y.q.scale),
+        negative=rescale(node, y, x.q.scale * op.alpha / y.q.scale),
     )
 
 
@@ -118,12 +117,11 @@ def _to_q15(multiplier: int) -> int:
 
 
 def hard_swish_params(graph: Graph, node: Node) -> HardSwishParams:
-    """HARD_SWISH; ratios in float32, multipliers rounded to 16 bits."""
+    """HARD_SWISH; multipliers are rounded to 16 bits."""
     x, y = operand(graph, node, 0), result(graph, node)
-    hires_scale = np.float32(1 / 128) * np.float32(x.q.scale)
-    reluish_scale = np.float32(3) / np.float32(32768)
-    output = rescale(node, y, float(hires_scale / np.float32(y.q.scale)))
-    reluish = rescale(node, x, float(hires_scale / reluish_scale))
+    hires_scale = x.q.scale / 128
+    output = rescale(node, y, hires_scale / y.q.scale)
+    reluish = rescale(node, x, hires_scale / (3 / 32768))
     if output.shift > 0:
         raise unsupported(
             node, y, "the output's scale is below 1/128 of the input's", "use a larger scale"
@@ -146,8 +144,10 @@ def requantize(q: Ints, p: RequantizeParams) -> Ints:
 
 def _leaky_relu(q: Ints, p: LeakyReluParams) -> Ints:
     x = q - p.input_zero_point
+    # A negative alpha mirrors the result of its absolute value, roundings included.
     positive, negative = (
-        fx.multiply_by_quantized_multiplier(x, step.multiplier, step.shift)
+        np.sign(step.multiplier)
+        * fx.multiply_by_quantized_multiplier(x, abs(step.multiplier), step.shift)
         for step in (p.positive, p.negative)
     )
     return clip(np.where(x >= 0, positive, negative) + p.output_zero_point, -128, 127)

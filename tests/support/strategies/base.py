@@ -43,6 +43,16 @@ def scales(low: float = -10.0, high: float = 3.0) -> st.SearchStrategy[float]:
     return st.one_of(uniform, exact, inside if high > -2 else uniform)
 
 
+def dyadics(low: float, high: float) -> st.SearchStrategy[float]:
+    """Numbers n * 2**e with a small odd n, in 2**low .. 2**high.
+
+    Near such a ratio many results are ties but for the last bits of the multiplier,
+    which depend on whether the ratio was computed in float or in double.
+    """
+    inside = st.tuples(st.sampled_from((1, 3, 5, 7)), st.integers(int(low) - 3, int(high)))
+    return inside.map(lambda p: p[0] * 2.0 ** p[1]).filter(lambda x: 2.0**low <= x <= 2.0**high)
+
+
 def zero_points(dtype: DType = DType.INT8) -> st.SearchStrategy[int]:
     """Zero points of an 8-bit type, extremes included; 0 for wider types."""
     if dtype not in (DType.INT8, DType.UINT8):

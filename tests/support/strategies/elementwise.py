@@ -8,6 +8,7 @@ from tests.support.strategies.base import (
     FLAGS,
     Case,
     case,
+    dyadics,
     f32,
     quants,
     scales,
@@ -49,7 +50,8 @@ def _ratio(draw, largest: float) -> float:
     """A rescale ratio: mostly near 1, at times tiny or as large as int32 can take."""
     highest = float(np.log2(2**30 / largest))
     near = st.floats(-8, min(6, highest))
-    return 2.0 ** draw(st.one_of(near, near, st.integers(-6, 0), st.floats(-34, highest)))
+    exponents = st.one_of(near, st.floats(-34, highest))
+    return draw(st.one_of(exponents.map(lambda e: 2.0**e), dyadics(-6, min(3, highest))))
 
 
 @st.composite
@@ -69,11 +71,13 @@ def _binary(draw, op: ops.Op, a_quant: Quant, b_quant: Quant, y_quant: Quant) ->
 @st.composite
 def _additive(draw, kind: type[ops.Add] | type[ops.Sub]) -> Case:
     a = draw(quants())
-    apart = draw(st.one_of(st.integers(-3, 3), st.floats(-6, 6), st.floats(-33, 33)))
-    b = Quant((f32(a.scale * 2.0**apart),), (draw(zero_points()),))
+    exponents = st.one_of(st.floats(-6, 6), st.floats(-33, 33))
+    apart = draw(st.one_of(exponents.map(lambda e: 2.0**e), dyadics(-4, 4)))
+    b = Quant((f32(a.scale * apart),), (draw(zero_points()),))
     # TFLite Micro needs 2 * max(a, b) / (2**20 * y) below 1.
-    over = draw(st.one_of(st.integers(-1, 5), st.floats(-4, 8), st.floats(-18.9, 30)))
-    y = Quant((f32(max(a.scale, b.scale) * 2.0**over),), (draw(zero_points()),))
+    exponents = st.one_of(st.floats(-4, 8), st.floats(-18.9, 30))
+    over = draw(st.one_of(exponents.map(lambda e: 2.0**e), dyadics(-2, 5)))
+    y = Quant((f32(max(a.scale, b.scale) * over),), (draw(zero_points()),))
     return draw(_binary(kind(draw(ACTIVATIONS)), a, b, y))
 
 
@@ -112,6 +116,9 @@ def prelu(draw) -> Case:
     x_shape, alpha_shape = draw(operand_shapes(one_sided=True))
     x_quant, alpha_quant = draw(quants()), draw(quants(scale=scales(-12, 0)))
     ratio = _ratio(draw, max(255.0, 255 * 255 * alpha_quant.scale))
+    if draw(FLAGS):  # a round ratio for the negative side
+        ratio = min(ratio, 8.0) / alpha_quant.scale
+        ratio = min(ratio, 2.0**21)
     x = tensor("x", x_shape, x_quant)
     alpha_data = draw(values(alpha_shape))
     const = alpha_shape == () or draw(st.integers(0, 4)) > 0
@@ -156,6 +163,8 @@ def leaky_relu(draw) -> Case:
     alpha = f32(draw(st.one_of(st.sampled_from((0.0, 0.1, 0.3, 1.0)), st.floats(-4, 4))))
     x = draw(quants())
     ratio = _ratio(draw, 255 * max(1.0, abs(alpha)))
+    if alpha and draw(FLAGS):  # a round ratio for the negative side
+        ratio = min(ratio / abs(alpha), 2.0**20 / max(1.0, abs(alpha)))
     y = Quant((f32(x.scale / ratio),), (draw(zero_points()),))
     return draw(_unary(ops.LeakyRelu(alpha), x, y))
 
@@ -174,10 +183,16 @@ def tanh(draw) -> Case:
 
 @st.composite
 def hard_swish(draw) -> Case:
-    x = draw(quants(scale=scales(-12, 4)))
+    # Multipliers are rounded to 16 bits: aim at halves there too.
+    halves = st.integers(2**14, 2**15 - 1).map(lambda n: (n + 0.5) / 2**15)
+    exponents = st.integers(-10, 3).map(lambda e: 2.0**e)
+    tied = st.tuples(halves, exponents).map(lambda p: f32(3 / 256 * p[0] * 256 * p[1]))
+    x = draw(quants(scale=st.one_of(scales(-12, 4), tied)))
     # The output's scale must be at least 1/128 of the input's.
-    over = draw(st.one_of(st.floats(-3, 3), st.floats(-6.9, 20)))
-    y = Quant((f32(x.scale * 2.0**over),), (draw(zero_points()),))
+    over = draw(st.one_of(st.floats(-3, 3), st.floats(-6.9, 20)).map(lambda e: 2.0**e))
+    if draw(FLAGS):
+        over = draw(exponents) / draw(halves)
+    y = Quant((f32(x.scale * max(over, 2.0**-6.9)),), (draw(zero_points()),))
     return draw(_unary(ops.HardSwish(), x, y))
 
 

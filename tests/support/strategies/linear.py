@@ -10,6 +10,7 @@ from tests.support.strategies.base import (
     FLAGS,
     Case,
     case,
+    dyadics,
     f32,
     images,
     pads_for,
@@ -73,14 +74,13 @@ def _output_quant(
     highest = np.log2(2**30 / largest)
     # Ratios around 255 / largest use the output's range, far lower ones vanish.
     natural = np.log2(255 / largest)
-    exponent = draw(
-        st.one_of(
-            st.floats(natural - 4, min(natural + 4, highest)),
-            st.integers(int(natural), min(0, int(highest))),  # ties
-            st.floats(-34, highest),
-        )
+    exponents = st.one_of(
+        st.floats(natural - 4, min(natural + 4, highest)), st.floats(-34, highest)
     )
-    scale = f32(input_scale * max(weights.q.scales) / 2.0**exponent)
+    ratio = draw(
+        st.one_of(exponents.map(lambda e: 2.0**e), dyadics(natural - 2, min(natural + 6, highest)))
+    )
+    scale = f32(input_scale * max(weights.q.scales) / ratio)
     return Quant((scale,), (draw(zero_points()),))
 
 
