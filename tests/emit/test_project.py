@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,19 @@ def test_emits_the_same_bytes_every_time(tmp_path: Path) -> None:
     assert one == two
     for path, data in one.items():
         assert str(tmp_path).encode() not in data, path
+
+
+def test_emits_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from tests.emit.test_project import project\n"
+        "project(pathlib.Path(sys.argv[1]))\n"
+    )
+    root = Path(__file__).parents[2]
+    for seed in ("1", "2"):
+        variables = {**os.environ, "PYTHONHASHSEED": seed}
+        run_tool(sys.executable, "-c", program, tmp_path / seed, cwd=root, env=variables)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
 def test_manifest_lists_every_file_and_reads_back(tmp_path: Path) -> None:

@@ -8,13 +8,17 @@ import pytest
 
 from tests.emit.nets import many_ends, small
 from tests.support.emitted import plan_of, run_tool
+from tests.support.graphs import random_inputs
 from tests.support.models import model_path
 from tinyml.board import load_board
 from tinyml.emit import Project, emit
 from tinyml.errors import BuildError, MissingToolError, PlanError
 from tinyml.importers import load
 from tinyml.ir.graph import Graph
+from tinyml.link import Client
 from tinyml.passes import optimize
+from tinyml.reference import run
+from tinyml.runners import open_target
 from tinyml.toolchain import build, find_compiler, read_sizes
 
 needs_zig = pytest.mark.skipif(
@@ -113,11 +117,13 @@ def test_the_same_firmware_everywhere(board: str, tmp_path: Path) -> None:
 
 def test_compiler_errors_name_the_place(tmp_path: Path) -> None:
     made = project(tmp_path)
+    elf = build(made).elf
     (tmp_path / "main.c").write_text("int main(void) { return nothing; }\n")
     with pytest.raises(BuildError) as refused:
         build(made)
     assert refused.value.what.startswith("main.c: ")
     assert "'nothing' undeclared" in refused.value.what
+    assert not elf.exists()
     assert "\n" not in refused.value.what
 
 
@@ -180,3 +186,16 @@ def test_zig_builds_with_the_same_warnings(board: str, tmp_path: Path) -> None:
     assert firmware.code_bytes > 1000
     if board != "host":
         assert firmware.sizes.stack == firmware.stack_bytes
+
+
+@needs_zig
+@pytest.mark.slow
+@pytest.mark.parametrize("board", ["stm32", "qemu-cortex-m0"])
+def test_what_zig_builds_runs(board: str, tmp_path: Path) -> None:
+    firmware = build(project(tmp_path, board), "zig")
+    graph = plan_of(small()).graph
+    inputs = random_inputs(graph, 3)
+    with open_target(load_board(board), firmware.elf) as stream:
+        outputs = Client(stream).infer([inputs[name].tobytes() for name in graph.inputs])
+    expected = run(graph, inputs)
+    assert outputs == [expected[name].tobytes() for name in graph.outputs]

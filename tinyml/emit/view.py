@@ -5,7 +5,7 @@ A view holds strings and integers only. The templates add layout and nothing els
 
 from dataclasses import dataclass
 
-from tinyml.emit.literals import braces, call, comment, number, string
+from tinyml.emit.literals import WIDTH, braces, call, comment, number, string
 from tinyml.emit.names import Namer, model_name
 from tinyml.emit.opview import OpView, op_view
 from tinyml.emit.tables import TablePool, TableView
@@ -27,6 +27,8 @@ class EndpointView:
     """Stem of its macros, e.g. "KWS_INPUT"."""
     access: str
     """The function that gives its address, e.g. "kws_input"."""
+    accessor: tuple[str, ...]
+    """Its definition."""
     argument: str
     """Its name as an argument of invoke, e.g. "input"."""
     comment: tuple[str, ...]
@@ -87,8 +89,12 @@ class ModelView:
 def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
     """The view of a plan; `name` replaces the graph's name as the prefix of all identifiers.
 
-    Raises UnsupportedError where an output of the model is a constant.
+    Raises UnsupportedError where an output of the model is a constant, or nothing is computed.
     """
+    if not plan.schedule.order:
+        raise UnsupportedError(
+            f"model '{plan.graph.name}' computes nothing: its outputs are its inputs"
+        )
     graph, memory = plan.graph, plan.memory
     prefix = model_name(name or graph.name)
     nodes = {node.name: node for node in graph.nodes}
@@ -126,8 +132,6 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
 
 def _peak(plan: Plan) -> str:
     peaks = plan.memory.peaks
-    if not peaks:
-        return "no op runs"
     step = peaks.index(max(peaks))
     return f"the peak is {peaks[step]} live bytes at op {step}, {plan.schedule.order[step]}"
 
@@ -146,13 +150,15 @@ def _endpoints(
             )
         suffix = role if len(names) == 1 else f"{role}_{index}"
         per_tensor = tensor.quant is not None and len(tensor.quant.scales) == 1
+        ctype, access = CTYPES[tensor.dtype], f"{prefix}_{suffix}"
         found.append(
             EndpointView(
-                macro=f"{prefix}_{suffix}".upper(),
-                access=f"{prefix}_{suffix}",
+                accessor=_accessor(prefix, role, ctype, access, memory.offset_of(name)),
+                macro=access.upper(),
+                access=access,
                 argument=suffix,
                 comment=comment(_describe(role, index, tensor, len(names)), 3),
-                ctype=CTYPES[tensor.dtype],
+                ctype=ctype,
                 shape=braces(tensor.shape),
                 bytes=tensor.nbytes,
                 offset=memory.offset_of(name),
@@ -161,6 +167,14 @@ def _endpoints(
             )
         )
     return tuple(found)
+
+
+def _accessor(prefix: str, role: str, ctype: str, access: str, offset: int) -> tuple[str, ...]:
+    const = "" if role == "input" else "const "
+    head = f"{const}{ctype} *{access}({const}{prefix}_t *m) {{"
+    body = f"return ({const}{ctype} *)(m->arena + {offset});"
+    line = f"{head} {body} }}"
+    return (line,) if len(line) <= WIDTH else (head, f"  {body}", "}")
 
 
 def _prototype(

@@ -73,6 +73,9 @@ def build(project: Project, compiler: str = "auto") -> Firmware:
     root = project.root.resolve()
     objects = root / "build" / "objects"
     objects.mkdir(parents=True, exist_ok=True)
+    elf = elf_path(project)
+    # A build that fails leaves no firmware of an earlier one behind.
+    elf.unlink(missing_ok=True)
     common = _digest(
         [*tool.command, tool.version, *flags.compile],
         (root / path for path in project.manifest.files if path.endswith(".h")),
@@ -84,7 +87,7 @@ def build(project: Project, compiler: str = "auto") -> Firmware:
         result = objects / f"{_digest([common, source], [root / source])}.o"
         if not result.is_file():
             # No other build, nor an interrupted one, leaves half an object under this name.
-            part = result.with_suffix(f".{os.getpid()}.o")
+            part = result.with_suffix(f".{os.getpid()}.part")
             try:
                 _run((*command, source, "-o", str(part)), root, source, project)
                 part.replace(result)
@@ -94,9 +97,8 @@ def build(project: Project, compiler: str = "auto") -> Firmware:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         compiled = list(pool.map(compile_one, project.sources))
-    for stale in set(objects.iterdir()) - set(compiled):
+    for stale in set(objects.glob("*.o")) - set(compiled):
         stale.unlink(missing_ok=True)
-    elf = elf_path(project)
     paths = [str(path.relative_to(root)) for path in compiled]
     target = str(elf.relative_to(root))
     link = (*tool.command, *flags.link, *paths, *flags.libraries, "-o", target)
