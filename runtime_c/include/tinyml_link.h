@@ -8,12 +8,12 @@
  *
  *   static uint8_t arena[KWS_ARENA_BYTES]
  *       __attribute__((section(".arena"), aligned(TINYML_ALIGNMENT)));
- *   static tinyml_link_record records[KWS_OBSERVED_OUTPUTS];
+ *   static tinyml_link_record records[KWS_OUTPUTS_OBSERVED];
  *
  *   int main(void) {
  *     const tinyml_link_config config = {
  *         .model = &kws_info, .arena = arena, .build = "gcc 12.2 -O2",
- *         .records = records, .record_capacity = KWS_OBSERVED_OUTPUTS};
+ *         .records = records, .record_capacity = KWS_OUTPUTS_OBSERVED};
  *     tinyml_port_init();
  *     return tinyml_link_serve(&config);
  *   }

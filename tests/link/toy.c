@@ -34,6 +34,12 @@ static uint32_t overflow(uint32_t depth) {
   return overflow(depth + 1u + frame[0]) + frame[1];
 }
 
+/* Faults where the floating-point unit is not switched on. */
+static int floats_work(void) {
+  volatile float three = 3.0f;
+  return three * 1.5f == 4.5f;
+}
+
 /* Two instructions a turn. */
 static void spin(uint32_t turns) {
   if (turns == 0) return;
@@ -54,7 +60,7 @@ static int tell(const tinyml_model *model, uint16_t op, uint16_t output, size_t 
 
 static tinyml_status invoke(tinyml_model *model) {
   uint8_t *arena = model->arena;
-  if (initialised != 0x600DF00Du || zeroed != 0) return TINYML_ERROR_NULL;
+  if (initialised != 0x600DF00Du || zeroed != 0 || !floats_work()) return TINYML_ERROR_NULL;
   for (size_t i = 0; i < 64; ++i) arena[X + i] = (uint8_t)(arena[A + i] + 1u);
   if (tell(model, 0, 0, X, 64)) return TINYML_STOPPED;
 

@@ -30,12 +30,12 @@ __attribute__((section(".vectors"), used)) static const vector_table vectors = {
      NULL, tinyml_port_fault, tinyml_port_systick}};
 
 void tinyml_port_reset(void) {
-#if defined(__ARM_FP)
+#if defined(__ARM_FP) || defined(__ARM_PCS_VFP) /* Zig defines only the latter */
   SCB_CPACR |= 0xFu << 20; /* full access to the floating-point unit */
   __asm volatile("dsb\n isb" ::: "memory");
 #endif
-#if defined(__ARM_ARCH_8_1M_MAIN__)
-  SCB_CCR |= 1u << 19; /* LOB: low-overhead loops fault without it */
+#if defined(TINYML_PORT_LOW_OVERHEAD_LOOPS)
+  SCB_CCR |= 1u << 19; /* LOB. Board data says so: GCC 12 has no macro for Armv8.1-M */
   __asm volatile("dsb\n isb" ::: "memory");
 #endif
 #if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)
