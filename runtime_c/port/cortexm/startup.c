@@ -31,7 +31,7 @@ __attribute__((section(".vectors"), used)) static const vector_table vectors = {
 
 void tinyml_port_reset(void) {
 #if defined(__ARM_FP) || defined(__ARM_PCS_VFP) /* Zig defines only the latter */
-  SCB_CPACR |= 0xFu << 20; /* full access to the floating-point unit */
+  SCB_CPACR |= 0xFu << 20;                      /* full access to the floating-point unit */
   __asm volatile("dsb\n isb" ::: "memory");
 #endif
 #if defined(TINYML_PORT_LOW_OVERHEAD_LOOPS)
