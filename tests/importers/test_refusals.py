@@ -411,6 +411,15 @@ def test_contradictions(change: Callable[[Any], None], words: str) -> None:
     assert error.what.startswith("model 'm': ")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_options_that_are_no_numbers(value: float) -> None:
+    x, y = activation("x", (1, 4)), activation("y", (1, 4))
+    data = write_operator("LEAKY_RELU", [x], [y], schema.LeakyReluOptionsT(value))
+    assert "its alpha is" in damage(data).what
+    data = write_operator("SOFTMAX", [x], [y], schema.SoftmaxOptionsT(value))
+    assert "its beta is" in damage(data).what
+
+
 def test_constants_behind_the_flatbuffer() -> None:
     """Large files keep constants behind the tables, at an offset."""
     x, y = activation("x", (1, 4)), activation("y", (1, 4))

@@ -154,6 +154,10 @@ def weights_as_input(graph: Graph) -> Graph:
             with_operand_tensor(0, 1, quant=Quant((0.5, 1.0), (0, 0), 3)),
             "weights 't1' are quantised along dimension 3, not 0",
         ),
+        (
+            with_operand_tensor(0, 1, quant=Quant((0.5,), (0,))),
+            "bias 't2' has 4 scales, weights 't1' have 1",
+        ),
         (with_operand_tensor(0, 2, shape=(5,), quant=None), "constant 't2' is declared"),
         (with_operand_tensor(0, 2, dtype=DType.INT16), "constant 't2' is declared int16"),
     ],

@@ -8,7 +8,7 @@ fields of that table in `tflite_file`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import tflite
@@ -87,6 +87,12 @@ class Call:
         if not -rank <= axis < rank:
             raise self.damaged(f"axis {axis} does not exist in {rank} dimensions")
         return axis % rank
+
+    def finite(self, value: float, what: str) -> float:
+        """An option that must be a number."""
+        if not isfinite(value):
+            raise self.damaged(f"its {what} is {value}")
+        return value
 
     def activation(self) -> ops.Activation:
         """The fused activation of the options."""
@@ -189,11 +195,11 @@ def _arithmetic(kind: type[ops.Add] | type[ops.Sub] | type[ops.Mul]) -> Resolver
 
 
 def _leaky_relu(call: Call) -> Resolved:
-    return ops.LeakyRelu(call.options.Alpha()), call.all_operands()
+    return ops.LeakyRelu(call.finite(call.options.Alpha(), "alpha")), call.all_operands()
 
 
 def _softmax(call: Call) -> Resolved:
-    return ops.Softmax(call.options.Beta()), call.all_operands()
+    return ops.Softmax(call.finite(call.options.Beta(), "beta")), call.all_operands()
 
 
 def _mean(call: Call) -> Resolved:

@@ -95,7 +95,7 @@ def _weighted(op: ops.Op, operands: Operands, results: Results) -> str | None:
         or _first([_per_tensor(t) for t in (x, y)])
         or _constant(weights, "weights")
         or _weight_scales(op, weights)
-        or _first([_bias(bias, y) for bias in rest])
+        or _first([_bias(bias, weights, y) for bias in rest])
     )
 
 
@@ -114,9 +114,14 @@ def _weight_scales(op: ops.Op, weights: Tensor) -> str | None:
     return None
 
 
-def _bias(bias: Tensor, y: Tensor) -> str | None:
+def _bias(bias: Tensor, weights: Tensor, y: Tensor) -> str | None:
     if bias.shape != y.shape[-1:]:
         return f"bias '{bias.name}' is {bias.shape} for a result '{y.name}' of {y.shape}"
+    if bias.quant is not None and len(bias.quant.scales) not in (1, len(weights.q.scales)):
+        return (
+            f"bias '{bias.name}' has {len(bias.quant.scales)} scales, "
+            f"weights '{weights.name}' have {len(weights.q.scales)}"
+        )
     return _is(bias, DType.INT32) or _constant(bias, "bias values")
 
 
