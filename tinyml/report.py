@@ -1,5 +1,6 @@
 """Reports for people: Rich tables that fit 80 columns, and progress on standard error."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -168,7 +169,8 @@ def doctor(console: Console, report: DoctorReport) -> None:
     )
     for check in report.checks:
         mark = "[green]ok[/]" if check.found else "[red]missing[/]"
-        table.add_row(mark, escape(check.name), escape(check.version), escape(check.needed_for))
+        version = _short_version(check.version)
+        table.add_row(mark, escape(check.name), escape(version), escape(check.needed_for))
     console.print(table)
     for check in report.checks:
         if not check.found:
@@ -200,6 +202,12 @@ def progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]
             bar.update(task, completed=done, total=total)
 
         yield update
+
+
+def _short_version(text: str) -> str:
+    """The number in what a program says of itself: its last word that looks like one."""
+    numbers = [word for word in text.split() if re.fullmatch(r"\d+(\.\d+)+", word)]
+    return numbers[-1] if numbers else text
 
 
 def _table(*columns: tuple[str, str], numbered: bool = True) -> Table:
