@@ -284,3 +284,50 @@ def test_a_dead_line_is_an_error_in_bounded_time_and_memory(noise: str) -> None:
         client.identity()
     assert time.monotonic() - started < 3
     assert len(client._received) <= 1 << 17
+
+
+class BusyDevice:
+    """Runs a model for `seconds` and says so at intervals; everything else it answers at once."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._invoke: bytes | None = None
+        self._started = 0.0
+        self._pending = b""
+        self.invokes = 0
+
+    def write(self, data: bytes) -> None:
+        request = decode(data.strip(b"\0"))
+        assert request
+        command, sequence, fields = request
+        if command == 4:
+            self.invokes += 1
+            if self._invoke is None:
+                self._started = time.monotonic()
+                status = b"\0" + struct.pack("<IIhHI", 5, 0, 0, 0, 0)
+                self._invoke = encode(4 | 0x80, sequence, status)
+                self._busy = encode(0x7E, sequence, bytes(2))
+        elif command == 1:
+            self._pending += encode(0x81, sequence, HELLO)
+        elif command == 2:
+            region = struct.pack("<II", 0, 64)
+            data = region if fields[0] in (3, 4) else b""
+            self._pending += encode(0x82, sequence, b"\0" + len(data).to_bytes(4, "little") + data)
+        else:
+            self._pending += encode(command | 0x80, sequence, b"\0")
+
+    def read(self, seconds: float) -> bytes:
+        time.sleep(min(seconds, 0.05))
+        if self._invoke:
+            over = time.monotonic() - self._started > self._seconds
+            self._pending += self._invoke if over else self._busy
+            self._invoke = None if over else self._invoke
+        data, self._pending = self._pending, b""
+        return data
+
+
+def test_a_busy_target_is_waited_for_longer_than_a_silent_one() -> None:
+    device = BusyDevice(1.2)
+    run = Client(device, patience=0.4, silence=0.4, first_resend=0.2).invoke([bytes(64)])
+    assert (run.ticks, run.records) == (5, ())
+    assert device.invokes > 1, "the request was repeated meanwhile, in case the answer was lost"
