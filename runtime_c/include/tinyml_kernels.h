@@ -40,17 +40,11 @@ typedef struct {
 
 /* ---- Convolutions and dense layers ---------------------------------------------------------- */
 
-/* Convolution, int8, rows (rows[kernel_height]).
- * weights: OHWI. biases: one per output channel, with -input_zero_point * sum(weights) added in.
- * multipliers and shifts: one per output channel, or one for all when per_channel is 0. */
+/* The filters of a convolution or dense layer, one for each output channel, and what becomes of its
+ * sums: rescaled by the channel's multiplier and shift (one for all when per_channel is 0), shifted
+ * to output_zero_point, clamped to act_min..act_max. */
 typedef struct {
-  int32_t in_channels;
   int32_t out_channels;
-  int32_t kernel_height;
-  int32_t kernel_width;
-  int32_t stride_x;
-  int32_t dilation_x;
-  int32_t input_zero_point;
   int32_t output_zero_point;
   int32_t act_min;
   int32_t act_max;
@@ -59,50 +53,59 @@ typedef struct {
   const int32_t *biases;
   const int32_t *multipliers;
   const int8_t *shifts;
+} tinyml_filters;
+
+/* Convolution, int8, rows (rows[kernel_height]). weights: OHWI; biases: less input_zero_point *
+ * sum(weights). The scratch holds the windows of two pixels. */
+typedef struct {
+  int32_t in_channels;
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_x;
+  int32_t dilation_x;
+  int32_t input_zero_point;
+  tinyml_filters filters;
 } tinyml_conv_s8_op;
 
+#define TINYML_CONV_S8_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (2 * (kernel_height) * (kernel_width) * (in_channels))
+
 void tinyml_conv_s8(const tinyml_conv_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
-                    int8_t *out);
+                    int8_t *out, void *scratch);
+
+/* Convolution with a 1x1 kernel and no padding, int8, rows (rows[1]); otherwise as above. */
+typedef struct {
+  int32_t in_channels;
+  int32_t stride_x;
+  tinyml_filters filters;
+} tinyml_conv_1x1_s8_op;
+
+void tinyml_conv_1x1_s8(const tinyml_conv_1x1_s8_op *op, const tinyml_span *span,
+                        const int8_t *const *rows, int8_t *out);
 
 /* Depthwise convolution, int8, rows (rows[kernel_height]). Output channel c reads input channel
- * c / depth_multiplier. weights: 1HWC; the rest as for convolution. */
+ * c / depth_multiplier. weights: 1HWC; biases as they are. */
 typedef struct {
-  int32_t out_channels;
   int32_t depth_multiplier;
   int32_t kernel_height;
   int32_t kernel_width;
   int32_t stride_x;
   int32_t dilation_x;
   int32_t input_zero_point;
-  int32_t output_zero_point;
-  int32_t act_min;
-  int32_t act_max;
-  int32_t per_channel; /* 0 or 1 */
-  const int8_t *weights;
-  const int32_t *biases;
-  const int32_t *multipliers;
-  const int8_t *shifts;
+  tinyml_filters filters;
 } tinyml_depthwise_conv_s8_op;
 
 void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinyml_span *span,
                               const int8_t *const *rows, int8_t *out);
 
-/* Fully connected, int8, whole: in [batches, in_features], out [batches, out_features].
- * weights: [out_features, in_features]. biases: with -input_zero_point * sum(weights -
- * weights_zero_point) added in. multipliers and shifts as for convolution. */
+/* Fully connected, int8, whole: in [batches, in_features], out [batches, out_channels]. weights:
+ * [out_channels, in_features]; biases: less input_zero_point * sum(weights - weights_zero_point).
+ */
 typedef struct {
   int32_t batches;
   int32_t in_features;
-  int32_t out_features;
   int32_t weights_zero_point;
-  int32_t output_zero_point;
-  int32_t act_min;
-  int32_t act_max;
-  int32_t per_channel; /* 0 or 1 */
-  const int8_t *weights;
-  const int32_t *biases;
-  const int32_t *multipliers;
-  const int8_t *shifts;
+  tinyml_filters filters;
 } tinyml_fully_connected_s8_op;
 
 void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int8_t *in,

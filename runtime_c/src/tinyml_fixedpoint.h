@@ -43,11 +43,11 @@ static inline int32_t tinyml_shift_left(int32_t x, int32_t bits) {
   return (int32_t)((uint32_t)x << bits);
 }
 
-/* round(a * b / 2^31), ties towards +infinity; -2^31 * -2^31 saturates.
+/* round(a * b / 2^31), ties towards +infinity; not both -2^31
  * (gemmlowp SaturatingRoundingDoublingHighMul: its sign-dependent nudge and truncating division
- * come to this floor of the sum with one half.) */
+ * come to this floor of the sum with one half; multipliers are never negative, so that nothing
+ * saturates). */
 static inline int32_t tinyml_high_mul(int32_t a, int32_t b) {
-  if (a == b && a == INT32_MIN) return INT32_MAX;
   return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
 }
 

@@ -1,7 +1,7 @@
 """Convolution, depthwise convolution and fully connected layers.
 
-The input's zero point is folded into the biases, so that the inner loops multiply
-plain bytes: sum((x - z) * w) = sum(x * w) - z * sum(w).
+But for depthwise convolutions the input's zero point is folded into the biases, so that
+the inner loops multiply plain bytes: sum((x - z) * w) = sum(x * w) - z * sum(w).
 """
 
 import numpy as np
@@ -18,20 +18,28 @@ def conv(site: Site) -> KernelCall:
     """CONV_2D."""
     op = site.node.op
     assert isinstance(op, ops.Conv2D)
-    kernel = site.kernel()
     weights = site.constant(1, DType.INT8)
-    params = conv_params(site.graph, site.node)
     out_channels, height, width, in_channels = weights.shape
+    pointwise = (height, width, op.pads) == (1, 1, ops.Pads())
+    kernel = site.kernel("1x1" if pointwise else "")
+    params = conv_params(site.graph, site.node)
+    filters = _filter_fields(site, params, weights.reshape(out_channels, -1))
+    loop = _row_loop(site, op, height, width)
+    if kernel.requires == "1x1":
+        pixel: Fields = (("in_channels", in_channels), ("stride_x", op.stride[1]), *filters)
+        return KernelCall(kernel.name, OpStruct(kernel.struct, pixel), loop)
     fields: Fields = (
         ("in_channels", in_channels),
-        ("out_channels", out_channels),
         *_window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
-        *_output_fields(params),
-        *_tables(site, params, weights, weights.reshape(out_channels, -1)),
+        *filters,
     )
     return KernelCall(
-        kernel.name, OpStruct(kernel.struct, fields), _row_loop(site, op, height, width)
+        kernel.name,
+        OpStruct(kernel.struct, fields),
+        loop,
+        scratch_bytes=2 * height * width * in_channels,
+        scratch_macro=f"{kernel.scratch}({height}, {width}, {in_channels})",
     )
 
 
@@ -42,14 +50,12 @@ def depthwise_conv(site: Site) -> KernelCall:
     kernel = site.kernel()
     weights = site.constant(1, DType.INT8)
     params = conv_params(site.graph, site.node)
-    _, height, width, out_channels = weights.shape
+    _, height, width, _ = weights.shape
     fields: Fields = (
-        ("out_channels", out_channels),
         ("depth_multiplier", op.multiplier),
         *_window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
-        *_output_fields(params),
-        *_tables(site, params, weights, weights.reshape(-1, out_channels).T),
+        *_filter_fields(site, params, None),
     )
     return KernelCall(
         kernel.name, OpStruct(kernel.struct, fields), _row_loop(site, op, height, width)
@@ -61,14 +67,12 @@ def fully_connected(site: Site) -> KernelCall:
     kernel = site.kernel()
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
-    out_features, in_features = weights.shape
+    in_features = weights.shape[1]
     fields: Fields = (
         ("batches", site.x.size // in_features),
         ("in_features", in_features),
-        ("out_features", out_features),
         ("weights_zero_point", params.weights_zero_point),
-        *_output_fields(params),
-        *_tables(site, params, weights, weights),
+        *_filter_fields(site, params, weights),
     )
     loop = WholeCall(("int8_t",), ("int8_t",))
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
@@ -83,39 +87,34 @@ def _window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int
     )
 
 
-def _per_channel(params: LinearParams) -> bool:
-    """Whether channels differ in their rescale; when not, one entry serves all."""
-    return len({*zip(params.multipliers.tolist(), params.shifts.tolist(), strict=True)}) > 1
-
-
-def _output_fields(params: LinearParams) -> Fields:
-    return (
-        ("output_zero_point", params.output_zero_point),
-        ("act_min", params.act_min),
-        ("act_max", params.act_max),
-        ("per_channel", int(_per_channel(params))),
-    )
-
-
-def _tables(
-    site: Site,
-    params: LinearParams,
-    weights: npt.NDArray[np.generic],
-    filters: npt.NDArray[np.generic],
+def _filter_fields(
+    site: Site, params: LinearParams, folded: npt.NDArray[np.generic] | None
 ) -> Fields:
-    """Weights as they are, biases and rescales; `filters` has a row of weights per channel."""
-    bias = np.zeros(len(filters), np.int64)
+    """The `tinyml_filters` member: weights as they are, biases and rescales.
+
+    `folded` are the weights, a row per channel, where the biases take in the input's
+    zero point. Channels that all rescale alike share one entry.
+    """
+    channels = len(params.multipliers)
+    bias = np.zeros(channels, np.int64)
     if site.optional(2) is not None:
         bias = site.constant(2, DType.INT32).astype(np.int64)
-    sums = (filters.astype(np.int64) - params.weights_zero_point).sum(axis=1)
-    # Modulo 2**32, like the accumulator.
-    folded = (bias - params.input_zero_point * sums).astype(np.int32)
-    used = len(filters) if _per_channel(params) else 1
+    if folded is not None:
+        sums = (folded.astype(np.int64) - params.weights_zero_point).sum(axis=1)
+        bias = bias - params.input_zero_point * sums
+    rescales = {*zip(params.multipliers.tolist(), params.shifts.tolist(), strict=True)}
+    used = channels if len(rescales) > 1 else 1
     return (
-        ("weights", table("int8_t", weights)),
-        ("biases", table("int32_t", folded)),
-        ("multipliers", table("int32_t", params.multipliers[:used])),
-        ("shifts", table("int8_t", params.shifts[:used])),
+        ("filters.out_channels", channels),
+        ("filters.output_zero_point", params.output_zero_point),
+        ("filters.act_min", params.act_min),
+        ("filters.act_max", params.act_max),
+        ("filters.per_channel", int(len(rescales) > 1)),
+        ("filters.weights", table("int8_t", site.constant(1, DType.INT8))),
+        # Modulo 2**32, like the accumulator.
+        ("filters.biases", table("int32_t", bias.astype(np.int32))),
+        ("filters.multipliers", table("int32_t", params.multipliers[:used])),
+        ("filters.shifts", table("int8_t", params.shifts[:used])),
     )
 
 

@@ -21,7 +21,7 @@ def mean(site: Site) -> KernelCall:
     params = mean_params(site.graph, site.node)
     if len(site.x.shape) == 4 and op.axes == (1, 2):
         return _mean_hw(site, params)
-    kernel = site.kernel("whole")
+    kernel = site.kernel()
     kept, reduced = _mean_dims(site.x.shape, op.axes)
     if max(len(kept), len(reduced)) > _MEAN_RANK:
         raise site.unsupported(
@@ -37,7 +37,7 @@ def mean(site: Site) -> KernelCall:
 
 
 def _mean_hw(site: Site, params: MeanParams) -> KernelCall:
-    kernel = site.kernel("accumulate")
+    kernel = site.kernel("hw")
     batches, height, width, channels = site.x.shape
     if site.flatten:
         height, width = 1, height * width

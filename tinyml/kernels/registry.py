@@ -36,6 +36,7 @@ class Kernel:
     source: str
     struct: str
     scratch: str = ""
+    requires: str = ""
 
 
 @cache
@@ -50,12 +51,15 @@ def kernels() -> tuple[Kernel, ...]:
 
 
 def find(
-    kind: str, source: DType, result: DType, isa: tuple[str, ...], style: str | None = None
+    kind: str, source: DType, result: DType, isa: tuple[str, ...], feature: str = ""
 ) -> Kernel | None:
-    """The kernel for an operator: of the first instruction set in `isa` that has one."""
+    """The kernel for an operator: of the first instruction set in `isa` that has one.
+
+    `feature` is what the operator has that some kernels require.
+    """
     for name in isa:
         for kernel in kernels():
-            if kernel.isa != name or style not in (None, kernel.style):
+            if kernel.isa != name or kernel.requires not in ("", feature):
                 continue
             if any(service.covers(kind, source, result) for service in kernel.serves):
                 return kernel

@@ -57,9 +57,9 @@ class Site:
         name = self.node.inputs[index] if index < len(self.node.inputs) else None
         return None if name is None else self.graph.tensors[name]
 
-    def kernel(self, style: str | None = None) -> Kernel:
-        """The kernel for the node's operator and the types of its first operand and result."""
-        found = registry.find(self.node.op.kind, self.x.dtype, self.y.dtype, self.isa, style)
+    def kernel(self, feature: str = "") -> Kernel:
+        """The kernel for the operator, the types of its first operand and result, and `feature`."""
+        found = registry.find(self.node.op.kind, self.x.dtype, self.y.dtype, self.isa, feature)
         if found is None:
             raise self.unsupported(
                 self.x,

@@ -1,128 +1,104 @@
+#include "tinyml_filters.h"
 #include "tinyml_fixedpoint.h"
 #include "tinyml_kernels.h"
 #include "tinyml_window.h"
 
-/* The window of one output pixel: kernel columns [begin, end) lie inside the row. */
+/* The part of one output pixel's window that lies inside the map: `taps` kernel columns in each
+ * row. Zero points are taken off tap by tap here: small maps are mostly border, where sums that
+ * count on whole windows would need mending. */
 typedef struct {
-  tinyml_taps inside;
-  int32_t in_channels;
-  int32_t offset; /* of kernel column `begin` in the row */
-  int32_t step;   /* from one kernel column to the next in the row */
+  int32_t taps;
+  int32_t offset;       /* of the first of them in a row of the map */
+  int32_t step;         /* from one to the next in the map */
+  int32_t weights;      /* offset of the first of them in a row of the kernel */
+  int32_t out_channels; /* from one to the next in the kernel */
 } window;
 
 static window window_at(const tinyml_depthwise_conv_s8_op *op, const tinyml_span *span, int32_t x,
                         int32_t in_channels) {
   const int32_t origin = x * op->stride_x - span->pad_left;
+  const tinyml_taps inside = tinyml_clip(origin, span->in_width, op->kernel_width, op->dilation_x);
   window w;
-  w.inside = tinyml_clip(origin, span->in_width, op->kernel_width, op->dilation_x);
-  w.in_channels = in_channels;
-  w.offset = (origin + w.inside.begin * op->dilation_x) * in_channels;
+  w.taps = inside.end - inside.begin;
+  w.offset = (origin + inside.begin * op->dilation_x) * in_channels;
   w.step = op->dilation_x * in_channels;
+  w.out_channels = op->filters.out_channels;
+  w.weights = inside.begin * w.out_channels;
   return w;
 }
 
-/* Adds what the window holds for output channel `out_channel`, fed by `in_channel`. */
-static int32_t accumulate1(const tinyml_depthwise_conv_s8_op *op, const window *at,
-                           const int8_t *const *rows, int32_t in_channel, int32_t out_channel,
-                           int32_t acc) {
-  const int8_t *weights = op->weights + at->inside.begin * op->out_channels + out_channel;
+/* The sum of output channel `channel`, fed by input channel `in_channel`. */
+static int32_t sum1(const tinyml_depthwise_conv_s8_op *op, const window *at,
+                    const int8_t *const *rows, int32_t in_channel, int32_t channel) {
+  const int8_t *row_weights = op->filters.weights + at->weights + channel;
+  const int32_t zero_point = op->input_zero_point;
+  int32_t a = op->filters.biases[channel];
   for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
     if (rows[ky] != NULL) {
       const int8_t *x = rows[ky] + at->offset + in_channel;
-      const int8_t *w = weights;
-      for (int32_t kx = at->inside.begin; kx < at->inside.end; ++kx) {
-        acc = tinyml_add(acc, *x * *w);
-        x += at->step;
-        w += op->out_channels;
+      const int8_t *w = row_weights;
+      for (int32_t i = at->taps; i > 0; --i, x += at->step, w += at->out_channels) {
+        a = tinyml_add(a, (*x - zero_point) * *w);
       }
     }
-    weights += op->kernel_width * op->out_channels;
+    row_weights += op->kernel_width * at->out_channels;
   }
-  return acc;
+  return a;
 }
 
 /* The same for four output channels in a row, fed by input channels `lane` apart (1 or 0). */
-static inline void accumulate4(const tinyml_depthwise_conv_s8_op *op, const window *at,
-                               const int8_t *const *rows, int32_t in_channel, int32_t out_channel,
-                               int32_t lane, int32_t acc[4]) {
-  const int8_t *weights = op->weights + at->inside.begin * op->out_channels + out_channel;
-  int32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
+static inline void sum4(const tinyml_depthwise_conv_s8_op *op, const window *at,
+                        const int8_t *const *rows, int32_t in_channel, int32_t channel,
+                        int32_t lane, int32_t sums[4]) {
+  const int8_t *row_weights = op->filters.weights + at->weights + channel;
+  const int32_t *biases = op->filters.biases + channel;
+  const int32_t zero_point = op->input_zero_point;
+  int32_t a = biases[0], b = biases[1], c = biases[2], d = biases[3];
   for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
     if (rows[ky] != NULL) {
       const int8_t *x = rows[ky] + at->offset + in_channel;
-      const int8_t *w = weights;
-      for (int32_t kx = at->inside.begin; kx < at->inside.end; ++kx) {
-        a = tinyml_add(a, x[0] * w[0]);
-        b = tinyml_add(b, x[lane] * w[1]);
-        c = tinyml_add(c, x[2 * lane] * w[2]);
-        d = tinyml_add(d, x[3 * lane] * w[3]);
-        x += at->step;
-        w += op->out_channels;
+      const int8_t *w = row_weights;
+      for (int32_t i = at->taps; i > 0; --i, x += at->step, w += at->out_channels) {
+        a = tinyml_add(a, (x[0] - zero_point) * w[0]);
+        b = tinyml_add(b, (x[lane] - zero_point) * w[1]);
+        c = tinyml_add(c, (x[2 * lane] - zero_point) * w[2]);
+        d = tinyml_add(d, (x[3 * lane] - zero_point) * w[3]);
       }
     }
-    weights += op->kernel_width * op->out_channels;
+    row_weights += op->kernel_width * at->out_channels;
   }
-  acc[0] = a;
-  acc[1] = b;
-  acc[2] = c;
-  acc[3] = d;
-}
-
-/* Padding counts as the zero point, whose share the biases have taken away. */
-static int32_t padding_share(const tinyml_depthwise_conv_s8_op *op, const window *at,
-                             const int8_t *const *rows, int32_t channel) {
-  const int8_t *w = op->weights + channel;
-  int32_t sum = 0;
-  for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
-    for (int32_t kx = 0; kx < op->kernel_width; ++kx, w += op->out_channels) {
-      if (rows[ky] == NULL || kx < at->inside.begin || kx >= at->inside.end) sum += *w;
-    }
-  }
-  return tinyml_mul(sum, op->input_zero_point);
-}
-
-static int8_t finish(const tinyml_depthwise_conv_s8_op *op, int32_t acc, int32_t channel) {
-  const int32_t q = op->per_channel ? channel : 0;
-  acc = tinyml_requantize(acc, op->multipliers[q], op->shifts[q]);
-  return tinyml_to_s8(acc, op->output_zero_point, op->act_min, op->act_max);
+  sums[0] = a;
+  sums[1] = b;
+  sums[2] = c;
+  sums[3] = d;
 }
 
 void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinyml_span *span,
                               const int8_t *const *rows, int8_t *out) {
   const int32_t multiplier = op->depth_multiplier;
-  const int32_t in_channels = op->out_channels / multiplier;
+  const int32_t out_channels = op->filters.out_channels;
+  const int32_t in_channels = out_channels / multiplier;
   /* Blocks of four channels need neighbouring inputs, or one input for all four. */
   const int blocks = multiplier == 1 || multiplier % 4 == 0;
-  int rows_padded = 0;
-  for (int32_t ky = 0; ky < op->kernel_height; ++ky) rows_padded |= rows[ky] == NULL;
 
   for (int32_t x = 0; x < span->out_width; ++x) {
     const window at = window_at(op, span, x, in_channels);
-    const int padded = op->input_zero_point != 0 &&
-                       (rows_padded || at.inside.begin != 0 || at.inside.end != op->kernel_width);
-    int32_t in_channel = 0, lane = 0; /* lane: outputs that in_channel has fed */
-    for (int32_t channel = 0; channel < op->out_channels;) {
-      int32_t acc[4];
-      const int32_t count = blocks && channel + 4 <= op->out_channels ? 4 : 1;
-      for (int32_t i = 0; i < count; ++i) {
-        acc[i] = op->biases[channel + i];
-        if (padded) acc[i] = tinyml_add(acc[i], padding_share(op, &at, rows, channel + i));
-      }
+    int32_t in_channel = 0, fed = 0; /* fed: outputs that in_channel has fed */
+    for (int32_t channel = 0; channel < out_channels;) {
+      int32_t sums[4];
+      const int32_t count = blocks && channel + 4 <= out_channels ? 4 : 1;
       if (count == 1) {
-        acc[0] = accumulate1(op, &at, rows, in_channel, channel, acc[0]);
+        sums[0] = sum1(op, &at, rows, in_channel, channel);
       } else if (multiplier == 1) {
-        accumulate4(op, &at, rows, in_channel, channel, 1, acc);
+        sum4(op, &at, rows, in_channel, channel, 1, sums);
       } else {
-        accumulate4(op, &at, rows, in_channel, channel, 0, acc);
+        sum4(op, &at, rows, in_channel, channel, 0, sums);
       }
-      for (int32_t i = 0; i < count; ++i) out[channel + i] = finish(op, acc[i], channel + i);
+      for (int32_t i = 0; i < count; ++i) {
+        *out++ = tinyml_filtered(&op->filters, sums[i], channel + i);
+      }
       channel += count;
-      lane += count;
-      while (lane >= multiplier) {
-        lane -= multiplier;
-        ++in_channel;
-      }
+      for (fed += count; fed >= multiplier; fed -= multiplier) ++in_channel;
     }
-    out += op->out_channels;
   }
 }
