@@ -37,7 +37,7 @@ def read(data: bytes, name: str) -> Graph:
     try:
         return _graph(read_file(data), name)
     except UnsupportedError as error:
-        what = f"model '{name}' {error.what}"
+        what = f"model '{name}': {error.what}"
         raise UnsupportedError(what, hint=error.hint, items=error.items) from error
     except (ModelError, GraphError) as error:
         raise ModelError(f"model '{name}': {error.what}", hint=error.hint) from error
@@ -51,7 +51,7 @@ def _graph(file: FileGraph, name: str) -> Graph:
     _refuse([item for item in found if isinstance(item, UnsupportedOp)], len(found))
     if file.subgraphs > 1:
         raise UnsupportedError(
-            f"has {file.subgraphs} subgraphs", hint="export it with a single signature"
+            f"the file has {file.subgraphs} subgraphs", hint="export it with a single signature"
         )
     graph = Graph(
         name=name,
@@ -74,7 +74,7 @@ def _refuse_dynamic(file: FileGraph) -> None:
         if opened and (opened != [0] or tensor.shape[:1] != (1,)):
             shape = tensor.signature or tensor.shape
             raise UnsupportedError(
-                f"has an input '{printable(tensor.name)}' of dynamic shape {list(shape)}",
+                f"input '{printable(tensor.name)}' has a dynamic shape: {list(shape)}",
                 hint="export it with a fixed input shape and a batch of 1",
             )
 
@@ -83,7 +83,7 @@ def _names(indices: Sequence[int], tensors: _Tensors) -> tuple[str, ...]:
     """The names of the graph's inputs or outputs."""
     for tensor in (tensors[index] for index in indices):
         if isinstance(tensor, Unusable):
-            raise UnsupportedError(f"cannot be deployed: {tensor.reason}")
+            raise UnsupportedError(tensor.reason)
     return tuple(tensors[index].name for index in indices)
 
 
@@ -139,7 +139,8 @@ def _unsuitable_scales(graph: Graph, node: Node) -> UnsupportedOp | None:
         with np.errstate(all="ignore"):  # what overflows is refused, no need to warn as well
             check_params(graph, node)
     except UnsupportedError as error:
-        return UnsupportedOp(node.op.kind, node.outputs, error.what)
+        reason = error.what.removeprefix(f"{node.op.kind} '{node.name}', ")
+        return UnsupportedOp(node.op.kind, node.outputs, reason)
     return None
 
 
@@ -153,7 +154,7 @@ def _refuse(items: Sequence[UnsupportedOp], total: int) -> None:
         names.extend(f"'{name}'" for name in item.tensors)
     listed = "; ".join(f"{op} {', '.join(names)}: {why}" for (op, why), names in groups.items())
     raise UnsupportedError(
-        f"has {len(items)} operators (of {total}) that cannot be deployed: {listed}",
+        f"{len(items)} of {total} operators cannot be deployed: {listed}",
         hint=_QUANTISE if any(item.reason == _FLOAT for item in items) else _REPLACE,
         items=tuple(items),
     )
