@@ -30,6 +30,9 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     """
     if real == 0.0:
         return 0, 0
+    if real < 0.0:
+        multiplier, shift = quantize_multiplier(-real)
+        return -multiplier, shift
     fraction, shift = frexp(real)
     multiplier = round_half_away(fraction * (1 << 31))
     if multiplier == 1 << 31:

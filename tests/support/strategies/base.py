@@ -43,6 +43,11 @@ def scales(low: float = -10.0, high: float = 3.0) -> st.SearchStrategy[float]:
     return st.one_of(uniform, exact, inside if high > -2 else uniform)
 
 
+def limited(scale: float) -> float:
+    """An output scale as float32, large enough for the limits of ReLU6 to be int32 steps."""
+    return max(f32(scale), 2.0**-28)
+
+
 def dyadics(low: float, high: float) -> st.SearchStrategy[float]:
     """Numbers n * 2**e with a small odd n, in 2**low .. 2**high.
 

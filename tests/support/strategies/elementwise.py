@@ -10,6 +10,7 @@ from tests.support.strategies.base import (
     case,
     dyadics,
     f32,
+    limited,
     quants,
     scales,
     shapes,
@@ -77,7 +78,7 @@ def _additive(draw, kind: type[ops.Add] | type[ops.Sub]) -> Case:
     # TFLite Micro needs 2 * max(a, b) / (2**20 * y) below 1.
     exponents = st.one_of(st.floats(-4, 8), st.floats(-18.9, 30))
     over = draw(st.one_of(exponents.map(lambda e: 2.0**e), dyadics(-2, 5)))
-    y = Quant((f32(max(a.scale, b.scale) * over),), (draw(zero_points()),))
+    y = Quant((limited(max(a.scale, b.scale) * over),), (draw(zero_points()),))
     return draw(_binary(kind(draw(ACTIVATIONS)), a, b, y))
 
 
@@ -92,7 +93,7 @@ def sub() -> st.SearchStrategy[Case]:
 @st.composite
 def mul(draw) -> Case:
     a, b = draw(quants()), draw(quants())
-    scale = f32(a.scale * b.scale / _ratio(draw, 255 * 255))
+    scale = limited(a.scale * b.scale / _ratio(draw, 255 * 255))
     y = Quant((scale,), (draw(zero_points()),))
     return draw(_binary(ops.Mul(draw(ACTIVATIONS)), a, b, y))
 

@@ -13,6 +13,7 @@ from tests.support.strategies.base import (
     dyadics,
     f32,
     images,
+    limited,
     pads_for,
     quants,
     scales,
@@ -80,7 +81,7 @@ def _output_quant(
     ratio = draw(
         st.one_of(exponents.map(lambda e: 2.0**e), dyadics(natural - 2, min(natural + 6, highest)))
     )
-    scale = f32(input_scale * max(weights.q.scales) / ratio)
+    scale = limited(input_scale * max(weights.q.scales) / ratio)
     return Quant((scale,), (draw(zero_points()),))
 
 
