@@ -23,6 +23,19 @@ static inline void tinyml_dot2x2(int32_t acc[4], const int8_t *x0, const int8_t 
   acc[3] = d;
 }
 
+/* acc[0..1] += x.w0, x.w1 over n elements, modulo 2^32 */
+static inline void tinyml_dot1x2(int32_t acc[2], const int8_t *x, const int8_t *w0,
+                                 const int8_t *w1, int32_t n) {
+  int32_t a = acc[0], b = acc[1];
+  for (int32_t i = 0; i < n; ++i) {
+    const int32_t p = x[i];
+    a = tinyml_add(a, p * w0[i]);
+    b = tinyml_add(b, p * w1[i]);
+  }
+  acc[0] = a;
+  acc[1] = b;
+}
+
 /* acc + x.w over n elements, modulo 2^32 */
 static inline int32_t tinyml_dot(int32_t acc, const int8_t *x, const int8_t *w, int32_t n) {
   for (int32_t i = 0; i < n; ++i) acc = tinyml_add(acc, x[i] * w[i]);
@@ -39,31 +52,41 @@ static inline int8_t tinyml_filtered(const tinyml_filters *f, int32_t sum, int32
 /* All filters, each of n weights, applied to one vector of n elements; `offset` joins each sum. */
 static inline void tinyml_filter1(const tinyml_filters *f, const int8_t *x, int32_t n,
                                   int32_t offset, int8_t *out) {
-  const int8_t *w = f->weights;
-  for (int32_t channel = 0; channel < f->out_channels; ++channel, w += n) {
-    const int32_t sum = tinyml_dot(tinyml_add(f->biases[channel], offset), x, w, n);
-    out[channel] = tinyml_filtered(f, sum, channel);
+  const tinyml_filters g = *f; /* a copy that the stores through `out` cannot touch */
+  const int8_t *w = g.weights;
+  int32_t channel = 0;
+  for (; channel + 2 <= g.out_channels; channel += 2, w += 2 * n) {
+    int32_t acc[2] = {tinyml_add(g.biases[channel], offset),
+                      tinyml_add(g.biases[channel + 1], offset)};
+    tinyml_dot1x2(acc, x, w, w + n, n);
+    out[channel] = tinyml_filtered(&g, acc[0], channel);
+    out[channel + 1] = tinyml_filtered(&g, acc[1], channel + 1);
+  }
+  if (channel < g.out_channels) {
+    const int32_t sum = tinyml_dot(tinyml_add(g.biases[channel], offset), x, w, n);
+    out[channel] = tinyml_filtered(&g, sum, channel);
   }
 }
 
 /* All filters applied to two vectors; the second's outputs follow the first's. */
 static inline void tinyml_filter2(const tinyml_filters *f, const int8_t *x0, const int8_t *x1,
                                   int32_t n, int8_t *out) {
-  const int8_t *w = f->weights;
-  int8_t *out1 = out + f->out_channels;
+  const tinyml_filters g = *f; /* as above */
+  const int8_t *w = g.weights;
+  int8_t *out1 = out + g.out_channels;
   int32_t channel = 0;
-  for (; channel + 2 <= f->out_channels; channel += 2, w += 2 * n) {
-    int32_t acc[4] = {f->biases[channel], f->biases[channel + 1], f->biases[channel],
-                      f->biases[channel + 1]};
+  for (; channel + 2 <= g.out_channels; channel += 2, w += 2 * n) {
+    int32_t acc[4] = {g.biases[channel], g.biases[channel + 1], g.biases[channel],
+                      g.biases[channel + 1]};
     tinyml_dot2x2(acc, x0, x1, w, w + n, n);
-    out[channel] = tinyml_filtered(f, acc[0], channel);
-    out[channel + 1] = tinyml_filtered(f, acc[1], channel + 1);
-    out1[channel] = tinyml_filtered(f, acc[2], channel);
-    out1[channel + 1] = tinyml_filtered(f, acc[3], channel + 1);
+    out[channel] = tinyml_filtered(&g, acc[0], channel);
+    out[channel + 1] = tinyml_filtered(&g, acc[1], channel + 1);
+    out1[channel] = tinyml_filtered(&g, acc[2], channel);
+    out1[channel + 1] = tinyml_filtered(&g, acc[3], channel + 1);
   }
-  if (channel < f->out_channels) {
-    out[channel] = tinyml_filtered(f, tinyml_dot(f->biases[channel], x0, w, n), channel);
-    out1[channel] = tinyml_filtered(f, tinyml_dot(f->biases[channel], x1, w, n), channel);
+  if (channel < g.out_channels) {
+    out[channel] = tinyml_filtered(&g, tinyml_dot(g.biases[channel], x0, w, n), channel);
+    out1[channel] = tinyml_filtered(&g, tinyml_dot(g.biases[channel], x1, w, n), channel);
   }
 }
 

@@ -82,8 +82,8 @@ static inline int32_t tinyml_requantize_up(int32_t x, int32_t multiplier, int32_
 
 /* The same for any shift in -31..30 (TFLite MultiplyByQuantizedMultiplier). */
 static inline int32_t tinyml_requantize(int32_t x, int32_t multiplier, int32_t shift) {
-  return shift > 0 ? tinyml_requantize_up(x, multiplier, shift)
-                   : tinyml_requantize_down(x, multiplier, shift);
+  const int32_t left = tinyml_max(shift, 0);
+  return tinyml_requantize_down(tinyml_shift_left(x, left), multiplier, shift - left);
 }
 
 #endif

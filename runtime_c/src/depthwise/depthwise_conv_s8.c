@@ -75,8 +75,10 @@ static inline void sum4(const tinyml_depthwise_conv_s8_op *op, const window *at,
 
 void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinyml_span *span,
                               const int8_t *const *rows, int8_t *out) {
+  const tinyml_filters filters =
+      op->filters; /* a copy that the stores through `out` cannot touch */
   const int32_t multiplier = op->depth_multiplier;
-  const int32_t out_channels = op->filters.out_channels;
+  const int32_t out_channels = filters.out_channels;
   const int32_t in_channels = out_channels / multiplier;
   /* Blocks of four channels need neighbouring inputs, or one input for all four. */
   const int blocks = multiplier == 1 || multiplier % 4 == 0;
@@ -95,7 +97,7 @@ void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinym
         sum4(op, &at, rows, in_channel, channel, 0, sums);
       }
       for (int32_t i = 0; i < count; ++i) {
-        *out++ = tinyml_filtered(&op->filters, sums[i], channel + i);
+        *out++ = tinyml_filtered(&filters, sums[i], channel + i);
       }
       channel += count;
       for (fed += count; fed >= multiplier; fed -= multiplier) ++in_channel;
