@@ -42,11 +42,11 @@ _STATUS_NAMES: Final = {
 _UNITS: Final = {1: "cycles", 2: "instructions", 3: "nanoseconds"}
 
 _HELLO_FORMAT: Final = struct.Struct("<HHIIIIIHHHH")
-_INVOKED_FORMAT: Final = struct.Struct("<IIhHI")
+_INVOKED_FORMAT: Final = struct.Struct("<IIhHII")
 _RECORD_FORMAT: Final = struct.Struct("<HHIII")
 _REGION_FORMAT: Final = struct.Struct("<II")
 
-_OVERHEAD_CALLS: Final = 64
+_CALIBRATIONS: Final = 256
 _NOISE_LIMIT: Final = 1 << 16
 _TABLE_LIMIT: Final = 1 << 21  # more than 65535 records
 _STACK_LIMIT_FAULT: Final = 1 << 20  # CFSR.STKOF of Armv8-M
@@ -107,6 +107,8 @@ class Invocation:
     ticks: int
     overhead: Fraction
     """Ticks that the act of counting adds to every record."""
+    jitter: int
+    """By how many ticks that varies: instructions do not, time does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,7 @@ class Client:
         """
         identity = self.identity()
         run = self.invoke(inputs)
-        if identity.unit == "instructions" and not self._repeats(inputs, run):
+        if identity.unit == "instructions" and run.jitter:
             raise LinkError(
                 "the target's counter does not count instructions",
                 hint="start the emulator with -icount shift=0",
@@ -246,13 +248,6 @@ class Client:
             marks = struct.unpack("<II", self._sized(self._request(_MARKS, bytes([pattern])), 8))
             arena, stack = max(arena, marks[0]), max(stack, marks[1])
         return HighWater(arena, stack)
-
-    def _repeats(self, inputs: Sequence[bytes], run: Invocation) -> bool:
-        """Whether the first op of `run` costs the same again: instructions do, time does not."""
-        first = run.records[:1]
-        again = self.invoke(inputs, stop_after=(first[0].op, first[0].output) if first else None)
-        same_total = bool(first) or again.ticks == run.ticks
-        return again.records[:1] == first and again.overhead == run.overhead and same_total
 
     def _ask_identity(self) -> Identity:
         answer = self._request(_HELLO, b"")
@@ -294,7 +289,7 @@ class Client:
         options = (_CHECKSUMS if checksums else 0) | (_STOP if stop_after else 0)
         fields = struct.pack("<IBHH", crc, options, *(stop_after or (0, 0)))
         answer = self._sized(self._request(_INVOKE, fields), _INVOKED_FORMAT.size)
-        low, high, _, count, overhead = _INVOKED_FORMAT.unpack(answer)
+        low, high, _, count, overhead, jitter = _INVOKED_FORMAT.unpack(answer)
         if count > self.identity().record_capacity:
             raise LinkError(
                 f"the firmware has room for {self.identity().record_capacity} records, "
@@ -307,7 +302,7 @@ class Client:
         )
         if len(records) != count or any(r.op >= self.identity().op_count for r in records):
             raise LinkError("the target's records make no sense")
-        return Invocation(records, high << 32 | low, Fraction(overhead, _OVERHEAD_CALLS))
+        return Invocation(records, high << 32 | low, Fraction(overhead, _CALIBRATIONS), jitter)
 
     def _exactly(
         self, space: int, index: int, offset: int, size: int, progress: Progress | None

@@ -62,6 +62,9 @@ extern "C" {
 #define TINYML_LINK_PAYLOAD 512
 #endif
 
+/* How often the observer measures itself before an inference. */
+#define TINYML_LINK_CALIBRATIONS 256
+
 typedef enum {
   TINYML_LINK_OK = 0,
   TINYML_LINK_BAD_COMMAND = 1, /* no such command */
@@ -109,7 +112,8 @@ typedef struct {
   uint32_t ticks_high;
   int16_t model_status;  /* tinyml_status */
   uint16_t record_count; /* outputs observed; those beyond record_capacity have no record */
-  uint32_t overhead;     /* ticks per 64 records that counting itself adds */
+  uint32_t overhead;     /* ticks per TINYML_LINK_CALIBRATIONS records that counting itself adds */
+  uint32_t jitter;       /* by how much single calibrations differed: 0 if ticks are instructions */
 } tinyml_link_invoked;
 
 /* One output of one op, in order of execution. */

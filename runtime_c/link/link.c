@@ -13,7 +13,6 @@ enum { BUSY = 0x7e, FAULT = 0x7f, ANSWER = 0x80 };
 
 #define HEADER_BYTES 3u /* command, sequence */
 #define WRITE_FIELDS 6u /* what precedes the data of a WRITE: the longest request */
-#define CALIBRATION_CALLS 64u
 #define NO_OP UINT16_C(0xffff)
 
 static struct {
@@ -185,16 +184,23 @@ static int observe(void *user, uint16_t op, uint16_t output, const void *data, s
   return stop;
 }
 
-/* The ticks that CALIBRATION_CALLS observations find where nothing runs between them. */
-static uint32_t observer_overhead(const tinyml_observer *observer) {
+/* What observations find where nothing runs between them. */
+static void calibrate(const tinyml_observer *observer) {
+  uint64_t least = UINT64_MAX;
+  uint64_t most = 0;
   server.quiet = 1;
   server.total = 0;
-  tinyml_port_counter_reset();
-  for (unsigned i = 0; i < CALIBRATION_CALLS; ++i) {
+  for (unsigned i = 0; i < TINYML_LINK_CALIBRATIONS; ++i) {
+    const uint64_t before = server.total;
+    tinyml_port_counter_reset();
     (void)observer->on_output(observer->user, NO_OP, 0, NULL, 0);
+    const uint64_t ticks = server.total - before;
+    if (ticks < least) least = ticks;
+    if (ticks > most) most = ticks;
   }
   server.quiet = 0;
-  return (uint32_t)server.total;
+  server.invoked.overhead = (uint32_t)server.total;
+  server.invoked.jitter = (uint32_t)(most - least);
 }
 
 static uint32_t inputs_crc(void) {
@@ -215,7 +221,7 @@ static uint8_t run(const uint8_t *fields) {
   server.stop_op = get16(fields + 5);
   server.stop_output = get16(fields + 7);
   server.count = 0;
-  server.invoked.overhead = observer_overhead(&observer);
+  calibrate(&observer);
   server.total = 0;
   tinyml_port_counter_reset();
   const tinyml_status status = server.config->model->invoke(&model);

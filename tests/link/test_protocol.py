@@ -304,7 +304,7 @@ class BusyDevice:
             self.invokes += 1
             if self._invoke is None:
                 self._started = time.monotonic()
-                status = b"\0" + struct.pack("<IIhHI", 5, 0, 0, 0, 0)
+                status = b"\0" + struct.pack("<IIhHII", 5, 0, 0, 0, 0, 0)
                 self._invoke = encode(4 | 0x80, sequence, status)
                 self._busy = encode(0x7E, sequence, bytes(2))
         elif command == 1:
