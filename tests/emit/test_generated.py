@@ -51,13 +51,18 @@ def compile_model(project: Project, *more: str | Path) -> None:
         run_tool("gcc", *STRICT, *includes, *more, "-c", source, "-o", root / "out.o")
 
 
+def assert_fits_the_page(project: Project) -> None:
+    for path in (project.root / "src").iterdir():
+        assert max(map(len, path.read_text().splitlines())) <= 100, path
+
+
 def test_reads_like_written_by_hand(tmp_path: Path) -> None:
     project = host_project(plan_of(small()), tmp_path, "net")
     code = (tmp_path / "src/net.c").read_text()
     header = (tmp_path / "src/net.h").read_text()
     weights = (tmp_path / "src/net_weights.c").read_text()
     assert "/* Op 0: CONV_2D n0, 1728 MACs.\n" in code
-    assert " * image int8[1,8,8,3] -> features int8[1,4,4,4] */\nstatic void op0_n0(" in code
+    assert " * image int8[1,8,8,3] -> n0 int8[1,4,4,4] */\nstatic void op0_n0(" in code
     assert "tinyml_rows(rows, 3, in, 8, 24, 2 * y - 1, 1);" in code
     assert "for (int32_t y = 0; y < 4; y++) {" in code
     assert "#define NET_INPUT_SHAPE {1, 8, 8, 3}\n" in header
@@ -65,15 +70,15 @@ def test_reads_like_written_by_hand(tmp_path: Path) -> None:
     assert "tinyml_status net_invoke(net_t *m, const int8_t *input, int8_t *output);" in header
     assert "op 0 (CONV_2D n0): weights" in weights
     image = plan_of(small()).graph.tensors["image"].q
-    scale = re.search(r"#define NET_INPUT_SCALE (\S+)f ", header)
+    scale = re.search(r"#define NET_INPUT_SCALE (\S+)f$", header, re.MULTILINE)
     assert scale is not None
     assert np.float32(scale[1]) == np.float32(image.scale)
     for path in ("net.c", "net.h", "net_weights.c", "net_weights.h"):
         text = (tmp_path / "src" / path).read_text()
-        assert max(map(len, text.splitlines())) <= 100, path
         assert not re.search(r"[ \t]$|\n\n\n", text, re.MULTILINE), path
         assert text.endswith("\n")
         assert not text.endswith("\n\n")
+    assert_fits_the_page(project)
     compile_model(project)
 
 
@@ -103,6 +108,7 @@ def test_equal_tables_are_emitted_once(tmp_path: Path) -> None:
 def test_any_name_of_a_model_compiles(model: str, tmp_path: Path) -> None:
     project = host_project(plan_of(small(model)), tmp_path)
     compile_model(project)
+    assert_fits_the_page(project)
     header = tmp_path / f"src/{project.manifest.name}.h"
     program = tmp_path / "own.c"
     program.write_text(
@@ -126,6 +132,8 @@ def test_hostile_names_of_tensors_and_ops(tmp_path: Path) -> None:
     graphs += [renamed(small(), ["same"]), renamed(small(), ["op0_", "OP0-"])]
     models = Models(graphs, tmp_path)
     assert assert_models(models, graphs, [[random_inputs(g, 1)] for g in graphs])
+    for plan, folder in zip(models.plans, range(len(graphs)), strict=True):
+        assert_fits_the_page(host_project(plan, tmp_path / f"long{folder}", "y" * 300))
 
 
 _API = """
@@ -227,7 +235,7 @@ def test_another_runtime_is_refused(tmp_path: Path) -> None:
     changed = re.sub(r"(#define TINYML_RUNTIME_VERSION) \d+", r"\1 9999", text)
     assert changed != text
     runtime.write_text(changed)
-    assert "generated for another version" in refused(project, "src/net.c")
+    assert "runtime has another version" in refused(project, "src/net.c")
 
 
 def with_scratch() -> Graph:

@@ -66,14 +66,18 @@ def comment(text: str, indent: int, *, lead: str = "") -> tuple[str, ...]:
     return tuple(textwrap.wrap(plain, WIDTH - indent, subsequent_indent=lead) or [""])
 
 
-def string(text: str) -> str:
-    """A C string literal."""
-    out = []
+def string(text: str, indent: int) -> tuple[str, ...]:
+    """A C string literal, in several parts where it is longer than a line."""
+    lines, line = [], '"'
     for byte in text.encode():
         char = chr(byte)
         plain = " " <= char <= "~" and char not in '"\\?'
-        out.append(char if plain else f"\\{byte:03o}")
-    return '"' + "".join(out) + '"'
+        part = char if plain else f"\\{byte:03o}"
+        if indent + len(line) + len(part) + 2 > WIDTH:
+            lines.append(line + '"')
+            line = '"'
+        line += part
+    return (*lines, line + '"')
 
 
 def braces(values: Iterable[int]) -> str:

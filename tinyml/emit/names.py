@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from tinyml.ir.graph import Node
+
 _TAKEN_MODEL_NAMES = frozenset(
     """
     assert clock complex ctype div double errno fenv float fpos int int8 int16 int32 int64 intmax
@@ -14,7 +16,10 @@ _TAKEN_MODEL_NAMES = frozenset(
 )
 """Names whose `<name>_t` or `<name>.h` the C library has already."""
 
-_LONGEST = 40
+_LONGEST_TITLE = 60
+
+_LONGEST_MODEL, _LONGEST_PART = 28, 24
+"""Characters; a table's name holds both, and its declaration fits the page."""
 
 
 def model_name(name: str) -> str:
@@ -23,9 +28,9 @@ def model_name(name: str) -> str:
     It never clashes with the C library's types and headers or with the runtime
     (whose prefix is `tinyml`), and never starts with a digit or an underscore.
     """
-    found = _words(name)[:_LONGEST].strip("_") or "model"
-    clash = found in _TAKEN_MODEL_NAMES or found.startswith("tinyml")
-    return f"model_{found}" if clash or found[0].isdigit() else found
+    found = _words(name) or "model"
+    clash = found in _TAKEN_MODEL_NAMES or found.startswith("tinyml") or found[0].isdigit()
+    return (f"model_{found}" if clash else found)[:_LONGEST_MODEL].strip("_")
 
 
 def short(name: str) -> str:
@@ -35,10 +40,21 @@ def short(name: str) -> str:
     "net/conv_1/Relu;net/conv_1/bias": the first path's last two parts say most.
     """
     path = [part for part in re.split(r"[/:]", name.split(";")[0]) if _words(part)]
-    found = _words("_".join(path[-2:]))[:_LONGEST].strip("_")
+    found = _words("_".join(path[-2:]))[:_LONGEST_PART].strip("_")
     if not found:
         return "unnamed"
     return f"n{found}" if found[0].isdigit() else found
+
+
+def title(tensor: str, producer: Node | None) -> str:
+    """What comments call a tensor: as the op that makes it, or the first path of its own name.
+
+    Converters give fused ops the joined names of all their parts, which say less.
+    """
+    if producer is not None and len(producer.outputs) == 1:
+        return producer.name
+    first = tensor.split(";")[0]
+    return first if len(first) <= _LONGEST_TITLE else f"{first[: _LONGEST_TITLE - 3]}..."
 
 
 def _words(name: str) -> str:

@@ -1,6 +1,6 @@
 """One op as the templates print it: a static function that drives its kernel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyml.emit.literals import call as call_lines
 from tinyml.emit.literals import comment, number
-from tinyml.emit.names import Namer, short
+from tinyml.emit.names import Namer, short, title
 from tinyml.emit.tables import TablePool
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Node, Tensor
@@ -142,6 +142,7 @@ class _Context:
     node: Node
     call: KernelCall
     tables: TablePool
+    producers: Mapping[str, Node]
     label: str
     origin: str
 
@@ -162,14 +163,22 @@ class _Context:
         return self.plan.graph.results(self.node)
 
 
-def op_view(plan: Plan, node: Node, index: int, tables: TablePool, functions: Namer) -> OpView:
-    """The view of `node`, which runs as number `index`.
+def op_view(
+    plan: Plan,
+    node: Node,
+    index: int,
+    producers: Mapping[str, Node],
+    tables: TablePool,
+    functions: Namer,
+) -> OpView:
+    """The view of `node`, which runs as number `index`; `producers` are the graph's.
 
     Raises PlanError when the plan gives an alias memory of its own.
     """
     call = plan.calls[node.name]
     label = short(node.name)
-    ctx = _Context(plan, node, call, tables, label, f"op {index} ({node.op.kind} {node.name})")
+    origin = f"op {index} ({node.op.kind} {node.name})"
+    ctx = _Context(plan, node, call, tables, producers, label, origin)
     struct = _struct(ctx)
     pointers, loop = _loop(ctx)
     return OpView(
@@ -193,7 +202,9 @@ def op_view(plan: Plan, node: Node, index: int, tables: TablePool, functions: Na
 def _comment(ctx: _Context, index: int) -> tuple[str, ...]:
     def describe(tensors: Sequence[Tensor]) -> str:
         return ", ".join(
-            f"{t.name} {t.dtype.value}[{','.join(map(str, t.shape))}]" for t in tensors
+            f"{title(t.name, ctx.producers.get(t.name))} "
+            f"{t.dtype.value}[{','.join(map(str, t.shape))}]"
+            for t in tensors
         )
 
     macs = ctx.plan.graph.macs(ctx.node)
@@ -213,7 +224,7 @@ def _struct(ctx: _Context) -> StructView | None:
         if value is None:
             text = "NULL"
         elif isinstance(value, ConstArray):
-            text = ctx.table(value, name)
+            text = ctx.table(value, name.rpartition(".")[2])
         else:
             text = number(value)
         fields.append(FieldView(name, text))
