@@ -43,6 +43,8 @@ def test_all_pairs_of_bytes(op: ops.Op) -> None:
         a_scale = _scale(rng, -4, 0)
         b_scale = f32(a_scale * _ratio(rng, -3, 3)) if additive else _scale(rng, -4, 0)
         out = max(a_scale, b_scale) if additive else a_scale * b_scale
+        if isinstance(op, ops.Prelu) and rng.random() < 0.5:
+            out = a_scale  # of the side that alpha does not scale
         y_scale = f32(out / _ratio(rng, -3 if additive else -9, 1))
         a_shape = (256, 256) if isinstance(op, ops.Prelu) else (256, 1)
         a = tensor("a", a_shape, Quant((a_scale,), (_zero_point(rng),)))
@@ -101,14 +103,14 @@ def test_long_sums_are_exact(depth: int) -> None:
     weights = rng.choice(np.array([-127, 126, 125], np.int8), shape)
     x = tensor("x", (1, 1, 8, depth), Quant((1.0,), (-128,)))
     w = tensor("w", shape, Quant((1.0,), (0,)), data=weights)
-    # One step of the output is one step of the accumulator's last bits.
-    data = np.where(rng.random(x.shape) < 0.9, 127, 126).astype(np.int8)
-    exact = (data.astype(np.int64) + 128).reshape(8, depth) @ weights.reshape(16, depth).T.astype(
-        np.int64
-    )
-    bias = (-exact[0]).astype(np.int32)
-    b = tensor("b", (16,), Quant((1.0,), (0,)), DType.INT32, bias)
-    y = tensor("y", (1, 1, 8, 16), Quant((f32(40.0 * np.sqrt(depth)),), (0,)))
+    # The bias cancels the first position's sum; the others differ from it by little,
+    # so a step of the output is a few units of sums above 2**24.
+    data = np.repeat(rng.choice(np.array([126, 127], np.int8), (1, 1, 1, depth)), 8, axis=2)
+    for column in range(8):
+        data[0, 0, column, rng.integers(0, depth, column)] = 125
+    first = (data[0, 0, 0].astype(np.int64) + 128) @ weights.reshape(16, depth).T.astype(np.int64)
+    b = tensor("b", (16,), Quant((1.0,), (0,)), DType.INT32, (-first).astype(np.int32))
+    y = tensor("y", (1, 1, 8, 16), Quant((16.0,), (0,)))
     assert_agrees(case(ops.Conv2D(), (x, w, b), (y,), {"x": data}))
 
 
@@ -141,3 +143,27 @@ def test_all_sizes_of_a_resize(
             op = kind(size, align, half)
             x, y = tensor("x", x_shape, quant), tensor("y", (1, *size, 1), quant)
             assert_agrees(case(op, (x,), (y,), {"x": data}))
+
+
+WIDE = [
+    (DType.INT8, DType.INT16),
+    (DType.INT8, DType.INT32),
+    (DType.INT16, DType.INT16),
+    (DType.INT16, DType.INT32),
+    (DType.INT32, DType.INT8),
+    (DType.INT32, DType.INT16),
+]
+
+
+@pytest.mark.parametrize(("source", "target"), WIDE, ids=lambda t: t.value)
+def test_requantising_between_widths(source: DType, target: DType) -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(40):
+        x_scale = _scale(rng, -6, 0)
+        y_scale = f32(x_scale / _ratio(rng, -12, 0))
+        zeros = [_zero_point(rng) if t is DType.INT8 else 0 for t in (source, target)]
+        info = np.iinfo(source.numpy)
+        data: Array = rng.integers(info.min, info.max, 500, source.numpy, endpoint=True)
+        x = tensor("x", (500,), Quant((x_scale,), (zeros[0],)), source)
+        y = tensor("y", (500,), Quant((y_scale,), (zeros[1],)), target)
+        assert_agrees(case(ops.Quantize(), (x,), (y,), {"x": data}))
