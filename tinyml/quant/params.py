@@ -1,8 +1,9 @@
 """The integer constants of each node, computed exactly as TFLite Micro's Prepare does.
 
-Each function takes a graph and one of its nodes. Scales are float32 numbers
-and their ratios double, but for the limits of fused activations (`scales.quantized`). A
-node that it refuses raises UnsupportedError. `lut` covers the element-wise 8-bit ops.
+Each function takes a graph and one of its nodes. Scales are float32 numbers and their
+ratios double; only the limits of fused activations are computed in float32 (see
+`scales`). A node that TFLite Micro refuses raises UnsupportedError. `lut` covers the
+element-wise 8-bit ops.
 """
 
 from collections.abc import Callable

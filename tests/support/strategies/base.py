@@ -1,6 +1,6 @@
 """What all strategies share: scales, zero points, data with extremes, one-op graphs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from tinyml.ir import ops
 from tinyml.ir.graph import Array, DType, Graph, Node, Quant, Shape, Tensor
-
-Draw = Callable[[st.SearchStrategy], object]
 
 ACTIVATIONS = st.sampled_from(list(ops.Activation))
 
