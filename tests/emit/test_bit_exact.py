@@ -105,7 +105,7 @@ def test_without_passes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in NAMES if "large" not in n])
+@pytest.mark.parametrize("name", NAMES)
 def test_real_models(name: str, tmp_path: Path) -> None:
     graph = load(model_path(name))
     models = Models([graph], tmp_path)
