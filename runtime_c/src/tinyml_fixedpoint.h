@@ -33,11 +33,6 @@ static inline int32_t tinyml_sub(int32_t a, int32_t b) {
   return (int32_t)((uint32_t)a - (uint32_t)b);
 }
 
-/* a * b modulo 2^32 */
-static inline int32_t tinyml_mul(int32_t a, int32_t b) {
-  return (int32_t)((uint32_t)a * (uint32_t)b);
-}
-
 /* x * 2^bits modulo 2^32; 0 <= bits <= 31 */
 static inline int32_t tinyml_shift_left(int32_t x, int32_t bits) {
   return (int32_t)((uint32_t)x << bits);

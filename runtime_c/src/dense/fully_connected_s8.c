@@ -1,13 +1,12 @@
 #include "tinyml_filters.h"
-#include "tinyml_fixedpoint.h"
 #include "tinyml_kernels.h"
 
 /* sum(x * (w - zero point)) = sum(x * w) - zero point * sum(x): the second term */
-static int32_t correction(const tinyml_fully_connected_s8_op *op, const int8_t *x) {
+static uint32_t correction(const tinyml_fully_connected_s8_op *op, const int8_t *x) {
   int32_t sum = 0;
   if (op->weights_zero_point == 0) return 0;
   for (int32_t i = 0; i < op->in_features; ++i) sum += x[i];
-  return tinyml_mul(-op->weights_zero_point, sum);
+  return (uint32_t)-op->weights_zero_point * (uint32_t)sum;
 }
 
 void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int8_t *in,

@@ -1,5 +1,4 @@
 #include "tinyml_filters.h"
-#include "tinyml_fixedpoint.h"
 #include "tinyml_kernels.h"
 #include "tinyml_window.h"
 
@@ -28,17 +27,17 @@ static window window_at(const tinyml_depthwise_conv_s8_op *op, const tinyml_span
 }
 
 /* The sum of output channel `channel`, fed by input channel `in_channel`. */
-static int32_t sum1(const tinyml_depthwise_conv_s8_op *op, const window *at,
-                    const int8_t *const *rows, int32_t in_channel, int32_t channel) {
+static uint32_t sum1(const tinyml_depthwise_conv_s8_op *op, const window *at,
+                     const int8_t *const *rows, int32_t in_channel, int32_t channel) {
   const int8_t *row_weights = op->filters.weights + at->weights + channel;
   const int32_t zero_point = op->input_zero_point;
-  int32_t a = op->filters.biases[channel];
+  uint32_t a = (uint32_t)op->filters.biases[channel];
   for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
     if (rows[ky] != NULL) {
       const int8_t *x = rows[ky] + at->offset + in_channel;
       const int8_t *w = row_weights;
       for (int32_t i = at->taps; i > 0; --i, x += at->step, w += at->out_channels) {
-        a = tinyml_add(a, (*x - zero_point) * *w);
+        a += (uint32_t)((*x - zero_point) * *w);
       }
     }
     row_weights += op->kernel_width * at->out_channels;
@@ -49,20 +48,21 @@ static int32_t sum1(const tinyml_depthwise_conv_s8_op *op, const window *at,
 /* The same for four output channels in a row, fed by input channels `lane` apart (1 or 0). */
 static inline void sum4(const tinyml_depthwise_conv_s8_op *op, const window *at,
                         const int8_t *const *rows, int32_t in_channel, int32_t channel,
-                        int32_t lane, int32_t sums[4]) {
+                        int32_t lane, uint32_t sums[4]) {
   const int8_t *row_weights = op->filters.weights + at->weights + channel;
   const int32_t *biases = op->filters.biases + channel;
   const int32_t zero_point = op->input_zero_point;
-  int32_t a = biases[0], b = biases[1], c = biases[2], d = biases[3];
+  uint32_t a = (uint32_t)biases[0], b = (uint32_t)biases[1];
+  uint32_t c = (uint32_t)biases[2], d = (uint32_t)biases[3];
   for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
     if (rows[ky] != NULL) {
       const int8_t *x = rows[ky] + at->offset + in_channel;
       const int8_t *w = row_weights;
       for (int32_t i = at->taps; i > 0; --i, x += at->step, w += at->out_channels) {
-        a = tinyml_add(a, (x[0] - zero_point) * w[0]);
-        b = tinyml_add(b, (x[lane] - zero_point) * w[1]);
-        c = tinyml_add(c, (x[2 * lane] - zero_point) * w[2]);
-        d = tinyml_add(d, (x[3 * lane] - zero_point) * w[3]);
+        a += (uint32_t)((x[0] - zero_point) * w[0]);
+        b += (uint32_t)((x[lane] - zero_point) * w[1]);
+        c += (uint32_t)((x[2 * lane] - zero_point) * w[2]);
+        d += (uint32_t)((x[3 * lane] - zero_point) * w[3]);
       }
     }
     row_weights += op->kernel_width * at->out_channels;
@@ -87,7 +87,7 @@ void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinym
     const window at = window_at(op, span, x, in_channels);
     int32_t in_channel = 0, fed = 0; /* fed: outputs that in_channel has fed */
     for (int32_t channel = 0; channel < out_channels;) {
-      int32_t sums[4];
+      uint32_t sums[4];
       const int32_t count = blocks && channel + 4 <= out_channels ? 4 : 1;
       if (count == 1) {
         sums[0] = sum1(op, &at, rows, in_channel, channel);
