@@ -22,7 +22,10 @@ _PROGRAMS = (
     _Program("gcc", "building for this computer (--board host)", "gcc"),
 )
 
-_PACKAGES = ("numpy", "scipy", "jinja2", "pyserial", "cobs", "tflite", "typer", "rich")
+_PACKAGES = (
+    *("numpy", "scipy", "jinja2", "pyserial", "cobs", "pyelftools", "tflite", "flatbuffers"),
+    *("typer", "rich"),
+)
 
 
 def diagnose() -> DoctorReport:
