@@ -62,4 +62,4 @@ def test_readme_shows_the_plan_as_it_is() -> None:
     out = io.StringIO()
     report.layers(Console(file=out, width=80), pipeline.plan(DIGITS, "stm32"))
     for line in out.getvalue().splitlines():
-        assert line.rstrip() in README
+        assert line.rstrip() in README, "paste what `make demo` prints into README.md"

@@ -42,8 +42,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _files(folder: str) -> set[str]:
-    tracked = _run("git", "ls-files", folder, cwd=ROOT).split()
-    return {name for name in tracked if (ROOT / name).is_file()}
+    found = (path for path in (ROOT / folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(ROOT)) for path in found if "__pycache__" not in path.parts}
 
 
 def test_wheel_holds_templates_runtime_and_boards(wheel: Path) -> None:
