@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from cobs import cobs
-
 from tinyml.errors import LinkError
+from tinyml.fill import Fill
+from tinyml.frame import decode, encode
 from tinyml.runners.stream import Stream
 
 PROTOCOL: Final = 1
 
-_HELLO, _READ, _WRITE, _INVOKE, _PAINT, _MARKS = range(1, 7)
+_HELLO, _READ, _WRITE, _INVOKE, _PAINT, _MARKS, _FILL = range(1, 8)
 _BUSY, _FAULT, _ANSWER = 0x7E, 0x7F, 0x80
 
 _NAME, _IDENTITY, _BUILD, _INPUT_REGIONS, _OUTPUT_REGIONS, _OUTPUT, _ARENA, _RECORDS = (
@@ -178,28 +178,47 @@ class Client:
             if progress:
                 progress(start + len(chunk), len(data))
 
+    def fill_input(self, index: int, fill: Fill) -> None:
+        """Let the target make input `index` from a recipe."""
+        fields = struct.pack("<HBIII", index, fill.kind, fill.seed, fill.first, fill.second)
+        self._request(_FILL, fields)
+
     def invoke(
         self,
-        inputs: Sequence[bytes],
+        inputs: Sequence[bytes | Fill],
         *,
         checksums: bool = False,
         stop_after: tuple[int, int] | None = None,
         progress: Progress | None = None,
     ) -> Invocation:
-        """Write `inputs` and run the model on them.
+        """Write `inputs` (or have the target make them) and run the model on them.
 
         `checksums` asks for the CRC-32 of every output of every op; `stop_after`
         (op, output) ends the run there, with that output still in the arena.
         """
+        data = self._data(inputs)
         for attempts_left in (2, 1, 0):
-            for index, data in enumerate(inputs):
-                self.write_input(index, data, progress)
+            for index, item in enumerate(inputs):
+                if isinstance(item, Fill):
+                    self.fill_input(index, item)
+                else:
+                    self.write_input(index, item, progress)
             try:
-                return self._invoke(inputs, checksums, stop_after)
+                return self._invoke(data, checksums, stop_after)
             except _InputsLostError:
                 if not attempts_left:
                     raise
         raise AssertionError("unreachable")
+
+    def _data(self, inputs: Sequence[bytes | Fill]) -> list[bytes]:
+        """The bytes of all inputs."""
+        regions = self.identity().inputs
+        if len(inputs) != len(regions):
+            raise LinkError(f"{len(inputs)} inputs given, the model has {len(regions)}")
+        return [
+            item.data(region.bytes) if isinstance(item, Fill) else item
+            for item, region in zip(inputs, regions, strict=True)
+        ]
 
     def read_output(self, index: int, progress: Progress | None = None) -> bytes:
         """The bytes of output `index` as the last inference left them."""
@@ -212,12 +231,14 @@ class Client:
         """`size` bytes of the arena from `offset`."""
         return self._exactly(_ARENA, 0, offset, size, progress)
 
-    def infer(self, inputs: Sequence[bytes], progress: Progress | None = None) -> list[bytes]:
+    def infer(
+        self, inputs: Sequence[bytes | Fill], progress: Progress | None = None
+    ) -> list[bytes]:
         """Run the model on `inputs`; the bytes of all its outputs."""
         self.invoke(inputs, progress=progress)
         return [self.read_output(index) for index in range(len(self.identity().outputs))]
 
-    def count(self, inputs: Sequence[bytes]) -> Counts:
+    def count(self, inputs: Sequence[bytes | Fill]) -> Counts:
         """Run the model and say what each op costs, to the resolution of the counter (one tick).
 
         LinkError where ticks are only instructions if an emulator counts them, and it does not.
@@ -235,7 +256,7 @@ class Client:
         total = max(run.ticks - len(run.records) * run.overhead, Fraction(0)) * identity.per_tick
         return Counts(identity.unit, round(total), tuple(round(op) for op in ops))
 
-    def high_water(self, inputs: Sequence[bytes]) -> HighWater:
+    def high_water(self, inputs: Sequence[bytes | Fill]) -> HighWater:
         """Run the model and find the highest byte of arena, and the deepest of stack, it touches.
 
         Two runs over two patterns: a byte that happens to be written with the
@@ -381,25 +402,6 @@ class Client:
             decoded = decode(bytes(frame))
             if decoded:
                 yield decoded
-
-
-def encode(command: int, sequence: int, payload: bytes) -> bytes:
-    """A frame for the line, its delimiters included."""
-    body = struct.pack("<BH", command, sequence) + payload
-    encoded: bytes = cobs.encode(body + struct.pack("<I", zlib.crc32(body)))
-    return b"\0" + encoded + b"\0"
-
-
-def decode(frame: bytes) -> tuple[int, int, bytes] | None:
-    """Command, sequence number and payload of what lay between two delimiters; None if damaged."""
-    try:
-        body: bytes = cobs.decode(frame)
-    except cobs.DecodeError:
-        return None
-    if len(body) < 7 or zlib.crc32(body[:-4]) != int.from_bytes(body[-4:], "little"):
-        return None
-    command, sequence = struct.unpack_from("<BH", body)
-    return command, sequence, body[3:-4]
 
 
 def _intervals(first: float) -> Iterator[float]:

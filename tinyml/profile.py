@@ -12,8 +12,7 @@ SAMPLE = 3
 def profile_project(project: Project, *, port: str | None) -> ProfileReport:
     """Counts one inference on random input; see `pipeline.profile`."""
     model = deployed(project)
-    sample = draw_samples(model.imported, SAMPLE + 1, seed=0)[SAMPLE]
-    data = [array.tobytes() for array in sample]
+    data = draw_samples(model.imported, SAMPLE + 1, seed=0)[SAMPLE]
     with connected(project, port, counting=True) as client:
         counts = client.count(data)
         touched = client.high_water(data)

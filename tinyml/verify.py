@@ -17,11 +17,12 @@ import numpy.typing as npt
 from tinyml import importers, passes, reference
 from tinyml.emit import Project
 from tinyml.errors import CheckFailedError, ModelError
+from tinyml.fill import Fill
 from tinyml.ir.graph import Array, Graph, Node
 from tinyml.link import Client, Invocation, Progress
 from tinyml.results import Mismatch, RunReport, VerifyReport
 from tinyml.runners import open_target
-from tinyml.samples import check_sample, draw_samples
+from tinyml.samples import as_arrays, draw_samples
 from tinyml.toolchain import elf_path
 
 
@@ -79,14 +80,16 @@ def verify_project(
 ) -> VerifyReport:
     """Runs samples (or `count` drawn ones) on the target and compares; see `pipeline.verify`."""
     model = deployed(project)
-    given = draw_samples(model.imported, count, seed) if samples is None else samples
+    given: Sequence[Sequence[Array | Fill]] = (
+        draw_samples(model.imported, count, seed) if samples is None else samples
+    )
     if labels is not None and len(labels) != len(given):
         raise ModelError(f"{len(labels)} labels were given for {len(given)} samples")
-    checked = [check_sample(model.imported, sample) for sample in given]
+    checked = [as_arrays(model.imported, sample) for sample in given]
     found: list[_Comparison] = []
     with connected(project, port) as client:
-        for index, sample in enumerate(checked):
-            found.append(_compare(client, project, model, index, sample))
+        for index, (sample, arrays) in enumerate(zip(given, checked, strict=True)):
+            found.append(_compare(client, project, model, index, sample, arrays))
             if progress:
                 progress(index + 1, len(checked))
     return VerifyReport(
@@ -106,7 +109,7 @@ def verify_project(
 def run_project(project: Project, inputs: Sequence[Array], *, port: str | None) -> RunReport:
     """One inference on the target."""
     graph = importers.load(project.model_path)
-    sample = check_sample(graph, inputs)
+    sample = as_arrays(graph, inputs)
     with connected(project, port) as client:
         outputs = _typed(graph, client.infer([array.tobytes() for array in sample]))
     return RunReport(
@@ -131,10 +134,15 @@ class _Comparison:
 
 
 def _compare(
-    client: Client, project: Project, model: Deployed, index: int, sample: list[Array]
+    client: Client,
+    project: Project,
+    model: Deployed,
+    index: int,
+    sample: Sequence[Array | Fill],
+    arrays: list[Array],
 ) -> _Comparison:
-    data = [array.tobytes() for array in sample]
-    feed = dict(zip(model.imported.inputs, sample, strict=True))
+    data = [item if isinstance(item, Fill) else item.tobytes() for item in sample]
+    feed = dict(zip(model.imported.inputs, arrays, strict=True))
     expected = reference.run(model.imported, feed)
     inner = reference.run(model.optimized, feed, keep=True)
 

@@ -39,6 +39,10 @@
  *                                                    -> tinyml_link_invoked
  *   PAINT   (u8 pattern)                             -> ()
  *   MARKS   (u8 pattern)                             -> u32 arena, u32 stack (bytes touched)
+ *   FILL    (u16 input, u8 kind, u32 seed, u32, u32) -> ()
+ *
+ * FILL makes an input on the spot: TINYML_LINK_WORDS from a mask and a pattern,
+ * TINYML_LINK_FLOATS from a lowest value and a step (link/fill.h).
  *
  * READ gives fewer than n bytes at the end of the space, or where a frame is
  * full. A BUSY frame (u8 0x7e, u16 sequence of the INVOKE, u16 op) is sent when
@@ -86,6 +90,9 @@ enum {
   TINYML_LINK_ARENA = 7,
   TINYML_LINK_RECORDS = 8 /* tinyml_link_record[], as many as the last INVOKE left */
 };
+
+/* Kinds of FILL. */
+enum { TINYML_LINK_WORDS = 0, TINYML_LINK_FLOATS = 1 };
 
 /* Options of INVOKE. */
 enum {

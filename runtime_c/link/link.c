@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "fill.h"
 #include "frame.h"
 #include "tinyml_link.h"
 #include "tinyml_port.h"
@@ -8,11 +9,12 @@
 #error "the link sends structs as they lie in memory, and the protocol is little-endian"
 #endif
 
-enum { HELLO = 1, READ = 2, WRITE = 3, INVOKE = 4, PAINT = 5, MARKS = 6 };
+enum { HELLO = 1, READ = 2, WRITE = 3, INVOKE = 4, PAINT = 5, MARKS = 6, FILL = 7 };
 enum { BUSY = 0x7e, FAULT = 0x7f, ANSWER = 0x80 };
 
 #define HEADER_BYTES 3u /* command, sequence */
 #define WRITE_FIELDS 6u /* what precedes the data of a WRITE: the longest request */
+#define FILL_FIELDS 15u
 #define NO_OP UINT16_C(0xffff)
 
 static struct {
@@ -154,6 +156,26 @@ static void write_input(const uint8_t *fields, size_t n) {
   answer_status(TINYML_LINK_OK);
 }
 
+static void fill_input(const uint8_t *fields) {
+  const tinyml_model_info *model = server.config->model;
+  const uint16_t index = get16(fields);
+  const uint8_t kind = fields[2];
+  const uint32_t seed = get32(fields + 3);
+  const uint32_t first = get32(fields + 7);
+  const uint32_t second = get32(fields + 11);
+  if (index >= model->input_count || kind > TINYML_LINK_FLOATS) {
+    answer_status(TINYML_LINK_BAD_RANGE);
+    return;
+  }
+  uint8_t *input = server.config->arena + model->inputs[index].offset;
+  if (kind == TINYML_LINK_WORDS) {
+    tinyml_fill_words(input, model->inputs[index].bytes, seed, first, second);
+  } else {
+    tinyml_fill_floats(input, model->inputs[index].bytes, seed, first, second);
+  }
+  answer_status(TINYML_LINK_OK);
+}
+
 static void send_busy(uint16_t op) {
   begin(BUSY, server.sequence);
   tinyml_frame_put(&server.out, &op, sizeof op);
@@ -258,13 +280,13 @@ static void marks(uint8_t pattern) {
 
 static void dispatch(void) {
   /* Lengths of the fields, by command; a WRITE has data after them. */
-  static const uint8_t lengths[] = {0, 0, 9, WRITE_FIELDS, 9, 1, 1};
+  static const uint8_t lengths[] = {0, 0, 9, WRITE_FIELDS, 9, 1, 1, FILL_FIELDS};
   const uint8_t command = server.request[0];
   const uint8_t *fields = server.request + HEADER_BYTES;
   const size_t bytes = server.in.length - HEADER_BYTES;
   server.sequence = get16(server.request + 1);
   if (command != INVOKE) server.invoked_valid = 0;
-  if (command < HELLO || command > MARKS) {
+  if (command < HELLO || command > FILL) {
     answer_status(TINYML_LINK_BAD_COMMAND);
   } else if (command == WRITE ? bytes < WRITE_FIELDS : bytes != lengths[command]) {
     answer_status(TINYML_LINK_BAD_LENGTH);
@@ -285,8 +307,11 @@ static void dispatch(void) {
       case PAINT:
         paint(fields[0]);
         break;
-      default:
+      case MARKS:
         marks(fields[0]);
+        break;
+      default:
+        fill_input(fields);
         break;
     }
   }

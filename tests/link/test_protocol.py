@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.link import toy
 from tests.link.faults import Fault, FaultyStream, ScriptedStream
 from tinyml.errors import LinkError
-from tinyml.link import Client, Region, decode, encode
+from tinyml.frame import decode, encode
+from tinyml.link import Client, Region
 from tinyml.runners import host
 from tinyml.runners.stream import Stream
 
@@ -144,7 +145,7 @@ def test_a_repeated_invoke_is_answered_again_and_not_run_again(host_toy: Path) -
     ("command", "fields", "status"),
     [
         (0, b"", 1),
-        (7, b"", 1),
+        (8, b"", 1),
         (255, b"", 1),
         (1, b"x", 2),
         (2, bytes(8), 2),
@@ -162,6 +163,10 @@ def test_a_repeated_invoke_is_answered_again_and_not_run_again(host_toy: Path) -
         (3, struct.pack("<HI", 0, 0xFFFFFFFF) + bytes(2), 3),
         (3, struct.pack("<HI", 2, 0) + bytes(1), 3),
         (4, struct.pack("<IBHH", 1, 0, 0, 0), 4),
+        (7, bytes(14), 2),
+        (7, struct.pack("<HBIII", 1, 1, 0, 0, 0), 0),
+        (7, struct.pack("<HBIII", 2, 0, 0, 0, 0), 3),
+        (7, struct.pack("<HBIII", 0, 2, 0, 0, 0), 3),
     ],
 )
 def test_statuses(host_toy: Path, command: int, fields: bytes, status: int) -> None:

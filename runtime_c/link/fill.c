@@ -1,0 +1,28 @@
+#include "fill.h"
+
+#include <string.h>
+
+static uint32_t mix(uint32_t x) {
+  x = (x ^ (x >> 16)) * UINT32_C(0x85ebca6b);
+  x = (x ^ (x >> 13)) * UINT32_C(0xc2b2ae35);
+  return x ^ (x >> 16);
+}
+
+void tinyml_fill_words(uint8_t *out, size_t bytes, uint32_t seed, uint32_t mask, uint32_t pattern) {
+  for (size_t i = 0; i < bytes; i += sizeof seed, ++seed) {
+    const uint32_t word = (mix(seed) & mask) ^ pattern;
+    memcpy(out + i, &word, bytes - i < sizeof word ? bytes - i : sizeof word);
+  }
+}
+
+void tinyml_fill_floats(uint8_t *out, size_t bytes, uint32_t seed, uint32_t low, uint32_t step) {
+  float first;
+  float scale;
+  memcpy(&first, &low, sizeof first);
+  memcpy(&scale, &step, sizeof scale);
+  for (size_t i = 0; i + sizeof(float) <= bytes; i += sizeof(float), ++seed) {
+    const float product = scale * (float)(mix(seed) >> 8);
+    const float value = first + product;
+    memcpy(out + i, &value, sizeof value);
+  }
+}
