@@ -4,12 +4,17 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.kernel_build import STRICT, gcc, include_flags, kernel_files
+from tests.support.strategies.base import case, tensor
+from tinyml.ir import ops
+from tinyml.ir.graph import Graph, Quant
+from tinyml.kernels import bind
 from tinyml.kernels.registry import kernels
 from tinyml.resources import runtime_dir
 
@@ -73,18 +78,26 @@ def test_kernels_need_no_heap_no_libm_and_no_state(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("channels", [1, 3, 64])
-def test_scratch_macro(channels: int, tmp_path: Path) -> None:
-    """The header's macro asks for exactly what the binding asks for."""
-    from tests.support.strategies.base import case, tensor
-    from tinyml.ir import ops
-    from tinyml.ir.graph import Quant
-    from tinyml.kernels import bind
+QUANT = Quant((0.5,), (3,))
 
-    quant = Quant((0.5,), (3,))
-    x, y = tensor("x", (1, 5, 4, channels), quant), tensor("y", (1, channels), quant)
-    data = np.zeros(x.shape, np.int8)
-    graph = case(ops.Mean((1, 2)), (x,), (y,), {"x": data}).graph
+
+def mean_graph(channels: int) -> Graph:
+    x, y = tensor("x", (1, 5, 4, channels), QUANT), tensor("y", (1, channels), QUANT)
+    return case(ops.Mean((1, 2)), (x,), (y,), {}).graph
+
+
+def conv_graph(channels: int) -> Graph:
+    x, y = tensor("x", (1, 5, 4, channels), QUANT), tensor("y", (1, 4, 2, 7), QUANT)
+    data = np.ones((7, 2, 3, channels), np.int8)
+    w = tensor("w", data.shape, Quant((0.5,), (0,)), data=data)
+    return case(ops.Conv2D(), (x, w), (y,), {}).graph
+
+
+@pytest.mark.parametrize("channels", [1, 3, 64])
+@pytest.mark.parametrize("make", [mean_graph, conv_graph])
+def test_scratch_macro(make: Callable[[int], Graph], channels: int, tmp_path: Path) -> None:
+    """The header's macro asks for exactly what the binding asks for."""
+    graph = make(channels)
     call = bind(graph, graph.nodes[0])
     assert call.scratch_bytes > 0
     source = tmp_path / "scratch.c"
@@ -92,9 +105,8 @@ def test_scratch_macro(channels: int, tmp_path: Path) -> None:
         '#include "tinyml_kernels.h"\n'
         f'_Static_assert({call.scratch_macro} == {call.scratch_bytes}, "scratch");\n'
     )
-    subprocess.run(
-        [gcc(), "-std=c11", *include_flags(), "-c", str(source)], check=True, cwd=tmp_path
-    )
+    command = [gcc(), "-std=c11", *include_flags(), "-c", str(source)]
+    subprocess.run(command, check=True, cwd=tmp_path)
 
 
 def test_scratch_is_declared_for_every_kernel_that_takes_it() -> None:
