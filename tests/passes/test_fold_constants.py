@@ -70,6 +70,24 @@ def test_a_constant_output_that_cannot_be_copied_keeps_its_node() -> None:
     assert_equivalent(graph, folded)
 
 
+def test_a_constant_scalar_output_keeps_its_node() -> None:
+    b = GraphBuilder()
+    b.input((1, 3))
+    graph = b.graph(b.node(ops.Relu(), (b.random_const(()),)))
+    folded = optimize(graph)
+    assert kinds(folded) == ["RELU"]
+    assert_equivalent(graph, folded)
+
+
+def test_a_concatenation_of_one_constant_is_folded_inside() -> None:
+    b = GraphBuilder()
+    c = b.node(ops.Concatenation(axis=0), (b.random_const((1, 3)),))
+    graph = b.graph(b.node(ops.Add(), (b.input((1, 3)), c), b.quant()))
+    folded = fold_constants(graph)
+    assert kinds(folded) == ["ADD"]
+    assert_equivalent(graph, folded)
+
+
 def test_what_depends_on_an_input_stays() -> None:
     b = GraphBuilder()
     graph = b.graph(b.dense(b.input((1, 4)), 3))

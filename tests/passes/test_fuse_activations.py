@@ -176,6 +176,16 @@ def test_not_into_ops_that_do_not_clamp_nor_functions_that_are_no_clamps() -> No
     assert fuse_activations(graph) is graph
 
 
+def test_not_a_function_that_only_has_the_range_of_an_activation() -> None:
+    b = GraphBuilder()
+    y = b.node(ops.Relu(), (make(b, "CONV_2D", Activation.RELU),))
+    coarse = b.node(ops.Quantize(), (y,), per_tensor(0.1, -30))
+    graph = b.graph(b.node(ops.Quantize(), (coarse,), Q))
+    fused = fuse_activations(graph)
+    assert kinds(fused) == ["CONV_2D", "QUANTIZE", "QUANTIZE"]
+    assert_equivalent(graph, fused)
+
+
 def test_scales_that_no_activation_can_express_are_no_obstacle() -> None:
     b = GraphBuilder()
     tiny = per_tensor(1e-10, 0)

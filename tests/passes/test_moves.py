@@ -159,6 +159,16 @@ def test_round_trips_that_change_a_byte_or_its_meaning_stay() -> None:
         assert remove_round_trips(graph) is graph
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_round_trips_beyond_the_range_of_float32_stay() -> None:
+    q = per_tensor(2e36, -128)
+    b = GraphBuilder()
+    x = b.node(ops.Reshape(SHAPE), (b.input((60,), q),))
+    y = b.node(ops.Quantize(), (b.node(ops.Dequantize(), (x,), dtype=DType.FLOAT32),), q)
+    graph = b.graph(y)
+    assert remove_round_trips(graph) is graph
+
+
 def test_float_edges_stay() -> None:
     b = GraphBuilder()
     x = b.node(ops.Quantize(), (b.input(SHAPE, dtype=DType.FLOAT32),), b.quant())

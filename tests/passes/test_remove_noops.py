@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from tests.passes.common import assert_equivalent, kinds
@@ -150,6 +151,14 @@ def test_a_part_of_a_split_can_become_the_output() -> None:
     cleaned = remove_noops(graph)
     assert cleaned.nodes[0].outputs == (parts[0], "y")
     assert_equivalent(graph, cleaned)
+
+
+def test_an_operand_that_broadcasts_to_the_other_stays() -> None:
+    b = GraphBuilder()
+    x = b.dense(b.input((1, 3)), 5)
+    lowest = b.const(np.full((2, 5), -128, np.int8), b.tensors[x].q)
+    graph = b.graph(b.node(ops.Maximum(), (x, lowest)))
+    assert remove_noops(graph) is graph
 
 
 def test_mean_over_everything_is_left_alone() -> None:
