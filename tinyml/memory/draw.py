@@ -16,8 +16,8 @@ _NAME = 20
 def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96) -> str:
     """The arena at each step, then what the letters of the fullest step stand for.
 
-    A letter is a buffer, `#` a scratch, `.` a free byte; each column stands for
-    the same number of bytes and shows what holds most of them. `<` marks the
+    A letter is a buffer, `#` a scratch, `.` free; each column stands for the same
+    number of bytes and shows the buffer that holds most of them. `<` marks the
     fullest steps. No line is longer than `width` columns (at least 60).
     """
     digits = len(str(max(plan.arena_bytes, 1)))
@@ -29,7 +29,7 @@ def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96)
     kind_of = {node.name: node.op.kind.lower() for node in graph.nodes}
 
     lines = [
-        f"arena {plan.arena_bytes} bytes, {_verdict(plan)}; one column is {scale} bytes",
+        f"arena {plan.arena_bytes} bytes, {_verdict(plan)}; column {scale} bytes",
         f"{'step':>4} {'op':<{_NAME}} {'bytes':>{digits}}  |{'0':<{cells}}|",
     ]
     for step, live in enumerate(plan.peaks):
@@ -87,18 +87,14 @@ def _live(plan: MemoryPlan, step: int) -> list[Buffer]:
 
 
 def _row(plan: MemoryPlan, letters: dict[str, str], step: int, cells: int, scale: int) -> str:
-    """The arena at `step`; a cell shows what holds most of its bytes."""
-    held = [{_FREE: min(scale, plan.arena_bytes - cell * scale)} for cell in range(cells)]
+    """The arena at `step`: per cell, the buffer that holds most of its bytes."""
+    row = [_FREE] * cells
+    most = [0] * cells
     for buffer in _live(plan, step):
         start = plan.offsets[buffer.name]
         stop = start + buffer.bytes
-        letter = letters[buffer.name]
         for cell in range(start // scale, -(-stop // scale)):
             part = min(stop, (cell + 1) * scale) - max(start, cell * scale)
-            held[cell][letter] = held[cell].get(letter, 0) + part
-            held[cell][_FREE] -= part
-    return "".join(map(_most, held))
-
-
-def _most(cell: dict[str, int]) -> str:
-    return max(cell, key=lambda letter: (cell[letter], letter))
+            if part > most[cell]:
+                row[cell], most[cell] = letters[buffer.name], part
+    return "".join(row)

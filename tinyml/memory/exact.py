@@ -40,9 +40,13 @@ class Search:
     nodes: int
 
 
-def search(found: Lifetimes, height: int, node_limit: int) -> Search:
-    """A placement within `height` bytes, or none, or no answer within `node_limit` nodes."""
-    problem = _problem(found)
+def search(found: Lifetimes, order: Sequence[int], height: int, node_limit: int) -> Search:
+    """A placement within `height` bytes, or none, or no answer within `node_limit` nodes.
+
+    `order` is a permutation of the buffers; those that could go to the same
+    offset are tried in this order, which decides how soon a placement is found.
+    """
+    problem = _problem(found, order)
     stack = [_children(problem, _root(problem, found.steps), height)]
     path: list[_State] = []
     nodes = 0
@@ -65,7 +69,7 @@ def search(found: Lifetimes, height: int, node_limit: int) -> Search:
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """The buffers, largest area first, which is also the order of equal offsets."""
+    """The buffers in the order in which they are tried."""
 
     ids: tuple[int, ...]
     """The position of each in `Lifetimes.buffers`."""
@@ -78,12 +82,8 @@ class _Problem:
     """Per operand, the result that may overlay it."""
 
 
-def _problem(found: Lifetimes) -> _Problem:
+def _problem(found: Lifetimes, ids: Sequence[int]) -> _Problem:
     buffers = found.buffers
-    ids = sorted(
-        range(len(buffers)),
-        key=lambda i: (-buffers[i].bytes * (buffers[i].last - buffers[i].first + 1), i),
-    )
     place = {index: position for position, index in enumerate(ids)}
     under: list[list[int]] = [[] for _ in ids]
     over: list[int | None] = [None] * len(ids)

@@ -3,7 +3,7 @@
 This is dynamic storage allocation, which is NP-hard in general and easy on most
 networks: a few greedy orders usually meet the lower bound, the largest sum of
 live bytes at any step. Where they do not, `tinyml.memory.exact` searches for the
-optimum, within a fixed number of search nodes so that results are reproducible.
+optimum, within a fixed amount of work, not of time, so that results are reproducible.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +13,11 @@ from tinyml.memory.exact import search
 from tinyml.memory.lifetimes import Lifetimes, Overlay, live_bytes, merged
 from tinyml.memory.plan import ALIGNMENT, Buffer
 
-NODE_LIMIT = 60_000
-"""Search nodes that `place` spends on a better or a proven placement (some seconds)."""
+WORK_LIMIT = 4_000_000
+"""Search nodes times (buffers + steps) that `place` spends where greed fails (a few seconds)."""
+
+DIVE_NODES = 1_000
+"""Nodes of one dive: luck strikes early or not at all, so many short searches beat a long one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +29,53 @@ class Placement:
     optimal: bool
 
 
-def place(found: Lifetimes, *, node_limit: int = NODE_LIMIT) -> Placement:
-    """The least arena over all offsets and all choices of in-place results.
+def place(found: Lifetimes, *, work_limit: int = WORK_LIMIT) -> Placement:
+    """The least arena over all offsets and all choices of results in place.
 
-    `optimal` is False where the search ended at `node_limit` with a gap.
+    `optimal` is False where the search ended at `work_limit` with a gap.
     """
     everything, _ = merged(found, found.overlays)
     bound = max(live_bytes(everything, found.steps))
-    best = _greedy(found, bound)
-    height = _height(found.buffers, best)
-    # The bound itself is the likeliest optimum: half of the nodes go there, the
-    # others into improving step by step (every height is a multiple of ALIGNMENT).
-    proven, goal, left = bound, bound, node_limit
-    while proven < height and left > 0:
-        result = search(found, goal, left // 2 if goal == bound else left)
-        left -= result.nodes
+    offsets = _greedy(found, bound)
+    if _height(found.buffers, offsets) == bound:
+        return Placement(offsets, bound, True)
+    nodes = work_limit // (len(found.buffers) + found.steps)
+    return _improved(found, offsets, bound, nodes)
+
+
+def _improved(found: Lifetimes, offsets: tuple[int, ...], bound: int, nodes: int) -> Placement:
+    """A better or a proven placement than `offsets`, for at most `nodes` search nodes.
+
+    Dives first try the bound, which is the likeliest optimum, then halve the gap
+    again and again; what is left goes into the proof. Heights are multiples of
+    ALIGNMENT, as all sizes are.
+    """
+    height = _height(found.buffers, offsets)
+    orders = list(_orders(found.buffers, found.steps))
+    proven = low = goal = bound
+    while low < height and nodes > 0:
+        complete = False
+        for order in orders:
+            result = search(found, order, goal, min(DIVE_NODES, nodes))
+            nodes -= result.nodes
+            complete = result.complete
+            if result.offsets is not None:
+                offsets, height = result.offsets, _height(found.buffers, result.offsets)
+                break
+            if complete:
+                break
+        if goal < height:
+            low = goal + ALIGNMENT
+            proven = low if complete else proven
+        goal = (low + height - ALIGNMENT) // (2 * ALIGNMENT) * ALIGNMENT
+    while proven < height and nodes > 0:
+        result = search(found, orders[0], height - ALIGNMENT, nodes)
+        nodes -= result.nodes
         if result.offsets is not None:
-            best, height = result.offsets, _height(found.buffers, result.offsets)
+            offsets, height = result.offsets, _height(found.buffers, result.offsets)
         elif result.complete:
-            proven = goal + ALIGNMENT
-        elif goal != bound:
-            break
-        goal = height - ALIGNMENT
-    return Placement(best, bound, proven >= height)
+            proven = height
+    return Placement(offsets, bound, proven >= height)
 
 
 def _height(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
