@@ -109,7 +109,9 @@ def verify(
 @app.command()
 def profile(project: Project, port: Port = None, as_json: Json = False) -> None:
     """Count what each layer costs: instructions in an emulator, cycles on a board."""
-    _show(pipeline.profile(project, port=port), report.profile, as_json)
+    with report.progress(_ERRORS, "profiling") as progress:
+        result = pipeline.profile(project, port=port, progress=progress)
+    _show(result, report.profile, as_json)
 
 
 @app.command()
@@ -124,7 +126,9 @@ def run(
 ) -> None:
     """Run one inference on the target and show the outputs."""
     arrays = [_load_array(path) for path in input_files]
-    _show(pipeline.run(project, arrays, port=port), report.outputs, as_json)
+    with report.progress(_ERRORS, "sending") as progress:
+        result = pipeline.run(project, arrays, port=port, progress=progress)
+    _show(result, report.outputs, as_json)
 
 
 @app.command()

@@ -125,14 +125,22 @@ def verify(
     )
 
 
-def profile(project: Path, *, port: str | None = None) -> ProfileReport:
+def profile(
+    project: Path, *, port: str | None = None, progress: Progress | None = None
+) -> ProfileReport:
     """What each layer costs on the target, and the memory it touches."""
-    return profile_project(open_project(project), port=port)
+    return profile_project(open_project(project), port=port, progress=progress)
 
 
-def run(project: Path, inputs: Sequence[Array], *, port: str | None = None) -> RunReport:
+def run(
+    project: Path,
+    inputs: Sequence[Array],
+    *,
+    port: str | None = None,
+    progress: Progress | None = None,
+) -> RunReport:
     """One inference on the target; `inputs` has an array for each input of the model."""
-    return run_project(open_project(project), inputs, port=port)
+    return run_project(open_project(project), inputs, port=port, progress=progress)
 
 
 def boards() -> BoardList:

@@ -1,6 +1,7 @@
 """What an inference costs on the target: per op, and in memory really touched."""
 
 from tinyml.emit import Project
+from tinyml.link import Progress
 from tinyml.results import LayerProfile, ProfileReport
 from tinyml.samples import draw_samples
 from tinyml.verify import connected, deployed
@@ -9,12 +10,18 @@ SAMPLE = 3
 """Index of the drawn sample that is profiled: the first random one."""
 
 
-def profile_project(project: Project, *, port: str | None) -> ProfileReport:
+def profile_project(
+    project: Project, *, port: str | None, progress: Progress | None
+) -> ProfileReport:
     """Counts one inference on random input; see `pipeline.profile`."""
     model = deployed(project)
     data = draw_samples(model.imported, SAMPLE + 1, seed=0)[SAMPLE]
     with connected(project, port, counting=True) as client:
+        if progress:
+            progress(0, 2)
         counts = client.count(data)
+        if progress:
+            progress(1, 2)
         touched = client.high_water(data)
     ops = project.manifest.ops
     return ProfileReport(

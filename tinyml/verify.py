@@ -106,12 +106,18 @@ def verify_project(
     )
 
 
-def run_project(project: Project, inputs: Sequence[Array], *, port: str | None) -> RunReport:
-    """One inference on the target."""
+def run_project(
+    project: Project,
+    inputs: Sequence[Array],
+    *,
+    port: str | None,
+    progress: Progress | None,
+) -> RunReport:
+    """One inference on the target; `progress` follows the bytes of each input."""
     graph = importers.load(project.model_path)
     sample = as_arrays(graph, inputs)
     with connected(project, port) as client:
-        outputs = _typed(graph, client.infer([array.tobytes() for array in sample]))
+        outputs = _typed(graph, client.infer([array.tobytes() for array in sample], progress))
     return RunReport(
         project=str(project.root),
         board=project.board.name,
