@@ -20,10 +20,10 @@ extern "C" {
 
 typedef enum {
   TINYML_OK = 0,
-  TINYML_STOPPED = 1,            /* the observer asked to stop: not an error */
-  TINYML_ERROR_NULL = -1,        /* a required pointer is NULL */
-  TINYML_ERROR_ARENA_SIZE = -2,  /* the arena is smaller than the plan */
-  TINYML_ERROR_ALIGNMENT = -3    /* the arena is not aligned to TINYML_ALIGNMENT */
+  TINYML_STOPPED = 1,           /* the observer asked to stop: not an error */
+  TINYML_ERROR_NULL = -1,       /* a required pointer is NULL */
+  TINYML_ERROR_ARENA_SIZE = -2, /* the arena is smaller than the plan */
+  TINYML_ERROR_ALIGNMENT = -3   /* the arena is not aligned to TINYML_ALIGNMENT */
 } tinyml_status;
 
 /* Called after op `op` (index in execution order) has produced `bytes` bytes
@@ -49,13 +49,13 @@ typedef struct {
 /* A model described as data, for code that serves any model (serial link, tests). */
 typedef struct {
   const char *name;
-  const char *identity;          /* 64 hex digits: SHA-256 over model, plan and generator */
+  const char *identity; /* 64 hex digits: SHA-256 over model, plan and generator */
   uint32_t arena_bytes;
   uint16_t op_count;
   uint16_t input_count;
   uint16_t output_count;
-  const tinyml_region *inputs;   /* where invoke reads inputs; overwritten by invoke */
-  const tinyml_region *outputs;  /* where invoke leaves outputs */
+  const tinyml_region *inputs;  /* where invoke reads inputs; overwritten by invoke */
+  const tinyml_region *outputs; /* where invoke leaves outputs */
   tinyml_status (*invoke)(tinyml_model *model);
 } tinyml_model_info;
 
