@@ -1,0 +1,48 @@
+"""The main job on real networks: model file to verified firmware, on emulated cores."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.models import NAMES, model_path
+from tinyml import pipeline
+from tinyml.errors import PlanError
+
+LARGE = {
+    "mcunet_person_detection_128x160_int8": "qemu-cortex-m7",
+    "mcunetv2_large_224_int8": "host",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_bit_exact(name: str, tmp_path: Path) -> None:
+    board = LARGE.get(name, "stm32")
+    pipeline.build(model_path(name), board, tmp_path / "project")
+    report = pipeline.verify(tmp_path / "project", inputs=5)
+    assert report.bit_exact and report.mismatches == 0 and report.first_mismatch is None
+    assert report.inputs == 5 and report.bytes_compared > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "board",
+    ["qemu-cortex-m0", "qemu-cortex-m3", "qemu-cortex-m4", "qemu-cortex-m33", "qemu-cortex-m55"],
+)
+def test_every_core(board: str, tmp_path: Path) -> None:
+    """The largest of two networks that fits the core's memory; touched memory is planned memory."""
+    name = "micro_speech_quantized" if board == "qemu-cortex-m0" else "kws_ref_model"
+    built = pipeline.build(model_path(name), board, tmp_path / "project")
+    assert pipeline.verify(tmp_path / "project", inputs=4).bit_exact
+    profile = pipeline.profile(tmp_path / "project")
+    assert profile.unit == "instructions"
+    assert profile.arena_bytes_touched == profile.arena_bytes == built.arena_bytes
+    assert 0 < profile.stack_bytes_used < built.stack_bytes
+    assert 0 <= profile.total - sum(layer.count for layer in profile.layers) < 2000
+
+
+def test_a_model_too_large_is_refused_before_compiling(tmp_path: Path) -> None:
+    model = model_path("mcunet_person_detection_128x160_int8")
+    with pytest.raises(PlanError, match="at least"):
+        pipeline.build(model, "stm32", tmp_path / "project")
+    assert not (tmp_path / "project").exists()
