@@ -46,7 +46,7 @@ def _can_take(graph: Graph, pad: Node, reader: Node) -> bool:
             return reader.inputs[0] == y.name and fill(graph, pad) == y.quant.zero_point
         case ops.MaxPool2D() as pool:
             floor = activation_range(reader, graph.tensors[reader.output], pool.activation)[0]
-            reached = max(floor, lowest(graph, x.name))
+            reached = max(floor, lowest(graph)[x.name])
             return fill(graph, pad) <= reached and _windows_see_data(pool, _added(pad, pool), x)
     return False
 

@@ -1,7 +1,9 @@
 """How low the integers of a tensor can be."""
 
+from collections.abc import Mapping
+
 from tinyml.ir import ops
-from tinyml.ir.graph import Graph
+from tinyml.ir.graph import Graph, Node, Tensor
 from tinyml.passes.byte_maps import VALUES, byte_map
 from tinyml.passes.rewrite import FUSING, fill
 from tinyml.quant.scales import LIMITS, activation_range
@@ -16,31 +18,37 @@ _MOVING = (
 )
 
 
-def lowest(graph: Graph, name: str) -> int:
-    """A bound below every integer that the quantised tensor `name` can hold.
+def lowest(graph: Graph) -> dict[str, int]:
+    """For each integer tensor by name: a bound below every integer that it can hold.
 
-    It follows from fused activations, from the 256 results of element-wise ops, and
-    through ops that only select or move elements; otherwise it is the type's least.
+    It follows from constants, from fused activations, from the 256 results of
+    element-wise ops, and through ops that only select or move elements; otherwise it
+    is the least of the type.
     """
-    tensor = graph.tensors[name]
-    if tensor.data is not None:
-        return int(tensor.data.min())
-    node = graph.producers().get(name)
-    if node is None:
-        return LIMITS[tensor.dtype][0]
+    integers = {name: t for name, t in graph.tensors.items() if t.dtype in LIMITS}
+    bounds = {
+        name: LIMITS[tensor.dtype][0] if tensor.data is None else int(tensor.data.min())
+        for name, tensor in integers.items()
+    }
+    for node in graph.nodes:
+        for name in node.outputs:
+            if name in integers and all(n is None or n in bounds for n in node.inputs):
+                bounds[name] = _lowest_result(graph, node, integers[name], bounds)
+    return bounds
 
-    def inputs() -> int:
-        return min(lowest(graph, source) for source in node.inputs if source is not None)
 
+def _lowest_result(graph: Graph, node: Node, y: Tensor, bounds: Mapping[str, int]) -> int:
+    """The bound for a result `y` of `node`, whose operands have theirs."""
+    inputs = min(bounds[name] for name in node.inputs if name is not None)
     match node.op:
         case ops.MaxPool2D(activation=activation):
-            low, high = activation_range(node, tensor, activation)
-            return min(max(low, inputs()), high)
+            low, high = activation_range(node, y, activation)
+            return min(max(low, inputs), high)
         case op if isinstance(op, FUSING):
-            return activation_range(node, tensor, op.activation)[0]
+            return activation_range(node, y, op.activation)[0]
         case op if isinstance(op, _MOVING):
-            return inputs()
+            return inputs
         case ops.Pad():
-            return min(fill(graph, node), inputs())
+            return min(fill(graph, node), inputs)
     table = byte_map(graph, node)
-    return LIMITS[tensor.dtype][0] if table is None else int(table[inputs() <= VALUES].min())
+    return LIMITS[y.dtype][0] if table is None else int(table[inputs <= VALUES].min())
