@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
@@ -21,7 +22,13 @@ import typer
 from rich.console import Console
 
 from tinyml import __version__, pipeline, report
-from tinyml.errors import CheckFailedError, MissingToolError, ModelError, TinymlError
+from tinyml.errors import (
+    CheckFailedError,
+    MissingToolError,
+    ModelError,
+    TinymlError,
+    UnsupportedError,
+)
 from tinyml.results import Result
 
 EXIT_BUG: Final = 70
@@ -222,7 +229,14 @@ def _run(arguments: Sequence[str]) -> int:
 def _fail(problem: TinymlError, status: int, as_json: bool) -> int:
     if as_json:
         kind = type(problem).__name__
-        error = {"kind": kind, "what": problem.what, "hint": problem.hint, "exit_status": status}
+        error: dict[str, Any] = {
+            "kind": kind,
+            "what": problem.what,
+            "hint": problem.hint,
+            "exit_status": status,
+        }
+        if isinstance(problem, UnsupportedError):
+            error["unsupported"] = [asdict(item) for item in problem.items]
         print(json.dumps({"error": error}, indent=2))
     report.error(_ERRORS, problem)
     return status

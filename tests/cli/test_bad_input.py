@@ -181,3 +181,13 @@ def test_input_file_of_another_shape(project_for: Project, tmp_path: Path) -> No
 )
 def test_wrong_usage(arguments: tuple[object, ...]) -> None:
     tinyml(*arguments).fails(2)
+
+
+def test_unsupported_operators_as_data(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(mutants.unsupported_model())
+    outcome = tinyml("inspect", path, "--json")
+    assert outcome.status == 2
+    items = outcome.json["error"]["unsupported"]
+    assert {item["op"] for item in items} == {"SUM", "LOG_SOFTMAX"}
+    assert all(item["tensors"] and item["reason"] for item in items)

@@ -151,7 +151,8 @@ def _refuse(items: Sequence[UnsupportedOp], total: int) -> None:
     groups: dict[tuple[str, str], list[str]] = {}
     for item in items:
         names = groups.setdefault((item.op, item.reason), [])
-        names.extend(f"'{name}'" for name in item.tensors)
+        # Converters join the names of all fused parts: the first is enough to find the op by.
+        names.extend(f"'{name.split(';')[0]}'" for name in item.tensors)
     listed = "; ".join(f"{op} {', '.join(names)}: {why}" for (op, why), names in groups.items())
     raise UnsupportedError(
         f"{len(items)} of {total} operators cannot be deployed: {listed}",
