@@ -170,6 +170,18 @@ def test_overlapping_inputs() -> None:
         check_plan(graph, in_order(graph), net.calls, plan)
 
 
+def test_overlapping_outputs_of_one_node() -> None:
+    net = Net()
+    net.input("x", 16)
+    net.op("y", ["x"], 16, more=[("unread", 16)])
+    graph = net.graph("y")
+    plan = plan_memory(graph, in_order(graph), net.calls)
+    unread = next(b for b in plan.buffers if b.name == "unread")
+    plan = _retop(replace(plan, offsets=_moved(plan, unread, plan.offset_of("y"))))
+    with pytest.raises(PlanError, match="outputs 'y' and 'unread' overlap"):
+        check_plan(graph, in_order(graph), net.calls, plan)
+
+
 def test_alias_elsewhere(case: Case) -> None:
     home = case.buffer("view")
     rest = tuple(name for name in home.tensors if name != "view")

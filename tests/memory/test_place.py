@@ -140,9 +140,23 @@ def test_proves_an_optimum_above_the_bound(figures: tuple[int, int]) -> None:
     assert result.optimal
 
 
-def test_without_work_a_gap_is_not_called_optimal() -> None:
-    result = place(_lifetimes(GAPS[8, 9]), work_limit=0)
+@pytest.mark.parametrize("nodes", [0, 1, 3])
+@pytest.mark.parametrize("figures", GAPS)
+def test_a_search_cut_short_proves_nothing(figures: tuple[int, int], nodes: int) -> None:
+    found = _lifetimes(GAPS[figures])
+    result = place(found, work_limit=nodes * (len(found.buffers) + found.steps))
+    assert _height(found, result.offsets) > result.lower_bound
     assert not result.optimal
+
+
+@pytest.mark.parametrize(("figures", "nodes"), [((8, 9), 100), ((6, 7), 300), ((5, 6), 1200)])
+def test_the_cuts_keep_the_proof_short(figures: tuple[int, int], nodes: int) -> None:
+    """Without any one of them, these proofs take more nodes."""
+    found = _lifetimes(GAPS[figures])
+    result = search(found, range(len(found.buffers)), figures[0] * ALIGNMENT, 10**6)
+    assert result.offsets is None
+    assert result.complete
+    assert result.nodes <= nodes
 
 
 def test_leaves_an_overlay_out_where_that_is_smaller() -> None:

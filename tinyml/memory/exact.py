@@ -126,9 +126,9 @@ def _root(p: _Problem, steps: int) -> _State:
 def _children(p: _Problem, state: _State, height: int) -> Iterator[_State]:
     """The states that one more block gives, lowest first; none where the cuts forbid all."""
     low, level = state.low, state.offset
-    beneath = min(low[i] + p.size[i] for i in state.todo) if state.todo else 0
-    if beneath <= level or not _fits(p, state, height):
+    if not state.todo or not _fits(p, state, height):
         return
+    beneath = min(low[i] + p.size[i] for i in state.todo)
     after = (level, state.block[0])
     todo = set(state.todo)
     choices: list[tuple[int, int, tuple[int, ...]]] = []
