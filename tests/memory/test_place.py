@@ -13,6 +13,7 @@ from tinyml.memory.exact import search
 from tinyml.memory.lifetimes import Lifetimes, Overlay, merged
 from tinyml.memory.place import place
 from tinyml.memory.plan import ALIGNMENT, Buffer
+from tinyml.resources import runtime_dir
 
 # (size in units of ALIGNMENT, first, last); no placement meets the lower bound.
 GAPS = {
@@ -225,3 +226,8 @@ def test_random_networks_are_planned_optimally_and_checked(seed: int) -> None:
     check_plan(graph, in_order(graph), calls, plan)
     assert plan.optimal
     assert plan == plan_memory(graph, in_order(graph), calls)
+
+
+def test_alignment_is_the_same_in_c() -> None:
+    header = (runtime_dir() / "include" / "tinyml.h").read_text()
+    assert f"#define TINYML_ALIGNMENT {ALIGNMENT}\n" in header
