@@ -1,10 +1,10 @@
 """A picture of the arena for a terminal: one line a step, addresses from left to right."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tinyml.ir.graph import Graph
 from tinyml.memory.plan import Buffer, MemoryPlan
-from tinyml.schedule.schedule import Schedule
+from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SCRATCH = "#"
@@ -16,9 +16,10 @@ _NAME = 20
 def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96) -> str:
     """The arena at each step, then what the letters of the fullest step stand for.
 
-    A letter is a buffer, `#` a scratch, `.` free; each column stands for the same
-    number of bytes and shows the buffer that holds most of them. `<` marks the
-    fullest steps. No line is longer than `width` columns (at least 60).
+    A letter is a buffer (whole tensors or a ring of rows), `#` a scratch, `.` free;
+    each column stands for the same number of bytes and shows the buffer that holds
+    most of them. `<` marks the fullest steps. No line is longer than `width` columns
+    (at least 60).
     """
     digits = len(str(max(plan.arena_bytes, 1)))
     bar = max(width, 60) - (5 + _NAME + 1 + digits + 2 + 2 + 2)
@@ -27,14 +28,14 @@ def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96)
     peak = max(plan.peaks)
     letters = _letters(plan.buffers)
     kind_of = {node.name: node.op.kind.lower() for node in graph.nodes}
+    rings = schedule.ring_rows
 
     lines = [
         f"arena {plan.arena_bytes} bytes, {_verdict(plan)}; column {scale} bytes",
         f"{'step':>4} {'op':<{_NAME}} {'bytes':>{digits}}  |{'0':<{cells}}|",
     ]
     for step, live in enumerate(plan.peaks):
-        nodes = schedule.segments[step].nodes if schedule.segments else ()
-        label = "+".join(kind_of[name] for name in nodes)
+        label = _label(schedule.segments[step], kind_of) if schedule.segments else ""
         row = _row(plan, letters, step, cells, scale)
         mark = " <" if live == peak else ""
         lines.append(f"{step:>4} {_clip(label, _NAME):<{_NAME}} {live:>{digits}}  |{row}|{mark}")
@@ -43,12 +44,20 @@ def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96)
     lines.append(f"fullest at step {fullest}, {peak} bytes:")
     for buffer in sorted(_live(plan, fullest), key=lambda b: plan.offsets[b.name]):
         start = plan.offsets[buffer.name]
+        names = [f"{t} ({rings[t]} rows)" if t in rings else t for t in buffer.tensors]
         text = (
             f"  {letters[buffer.name]} {start:>{digits}} .. {start + buffer.bytes:<{digits}}"
-            f" {buffer.bytes:>{digits}} bytes  {', '.join(buffer.tensors) or buffer.name}"
+            f" {buffer.bytes:>{digits}} bytes  {', '.join(names) or buffer.name}"
         )
         lines.append(_clip(text, max(width, 60)))
     return "\n".join(lines) + "\n"
+
+
+def _label(segment: Segment, kind_of: Mapping[str, str]) -> str:
+    if segment.kind is SegmentKind.STREAM:
+        count = len(segment.nodes)
+        return f"stream {count} op{'s' if count > 1 else ''}"
+    return "+".join(kind_of[name] for name in segment.nodes)
 
 
 def _verdict(plan: MemoryPlan) -> str:

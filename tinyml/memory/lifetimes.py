@@ -1,14 +1,14 @@
 """Buffers and when they are live, for a graph in the order of a schedule."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph
-from tinyml.kernels.call import KernelCall
+from tinyml.kernels.call import Accumulation, KernelCall
 from tinyml.memory.plan import Buffer, scratch_name
-from tinyml.memory.values import aligned, values
-from tinyml.schedule.schedule import Schedule
+from tinyml.memory.values import Value, aligned, values
+from tinyml.schedule.schedule import Schedule, SegmentKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """One buffer for each value and each scratch, and the overlays that are safe."""
+    """A buffer for each value, the scratches, and the overlays that are safe."""
 
     steps: int
     buffers: tuple[Buffer, ...]
@@ -39,6 +39,11 @@ def lifetimes(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall])
     Graph inputs are live from step 0, where the application has written them;
     invoke consumes them, so they may be overwritten after their last use. Graph
     outputs are live to the last step. A scratch lives in its node's step only.
+
+    Time has no finer grain than a segment: what a stream segment touches is live
+    for all of it. So nothing is in place there, and its nodes, of which one runs at
+    a time, share one scratch; but sums that a node carries from row to row have
+    a place of their own.
     """
     step_of = {
         name: step for step, segment in enumerate(schedule.segments) for name in segment.nodes
@@ -49,7 +54,8 @@ def lifetimes(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall])
     steps = len(schedule.segments)
     at = [step_of[node.name] for node in graph.nodes]
 
-    found = values(graph, calls)
+    rings = schedule.ring_rows
+    found = values(graph, calls, rings)
     buffers: list[Buffer] = []
     overlays: list[Overlay] = []
     for index, value in enumerate(found):
@@ -57,14 +63,39 @@ def lifetimes(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall])
         last = max((at[reader] for reader in value.readers), default=first)
         if value.kept:
             last = max(steps - 1, 0)
+        if not rings.keys().isdisjoint(value.tensors):
+            _check_ring(value, first, last)
         buffers.append(Buffer(value.tensors[0], value.bytes, first, last, value.tensors))
-        overlays.extend(Overlay(old, index) for old in value.overlays if buffers[old].last == first)
-    buffers.extend(
-        Buffer(scratch_name(node.name), aligned(calls[node.name].scratch_bytes), step, step)
-        for node, step in zip(graph.nodes, at, strict=True)
-        if calls[node.name].scratch_bytes
-    )
+        if value.writer is not None and schedule.segments[first].kind is SegmentKind.LAYER:
+            overlays.extend(
+                Overlay(old, index) for old in value.overlays if buffers[old].last == first
+            )
+    buffers.extend(_scratches(schedule, calls))
     return Lifetimes(max(steps, 1), tuple(buffers), tuple(overlays))
+
+
+def _check_ring(value: Value, first: int, last: int) -> None:
+    """PlanError where something outside the segment would need rows that are gone."""
+    name = value.tensors[0]
+    if value.writer is None or value.kept or first != last or len(value.tensors) > 1:
+        raise PlanError(f"only some rows of '{name}' are stored, but not only one segment needs it")
+
+
+def _scratches(schedule: Schedule, calls: Mapping[str, KernelCall]) -> Iterator[Buffer]:
+    for step, segment in enumerate(schedule.segments):
+        shared: list[str] = []
+        for name in segment.nodes:
+            call = calls[name]
+            if not call.scratch_bytes:
+                continue
+            if isinstance(call.loop, Accumulation):
+                size = aligned(call.scratch_bytes)
+                yield Buffer(scratch_name(name), size, step, step, scratch_of=(name,))
+            else:
+                shared.append(name)
+        if shared:
+            size = aligned(max(calls[name].scratch_bytes for name in shared))
+            yield Buffer(scratch_name(*shared), size, step, step, scratch_of=tuple(shared))
 
 
 def live_bytes(buffers: Sequence[Buffer], steps: int) -> tuple[int, ...]:
@@ -94,15 +125,8 @@ def merged(found: Lifetimes, overlays: Sequence[Overlay]) -> tuple[tuple[Buffer,
     buffers = []
     for position, (head, chain) in enumerate(chains.items()):
         parts = [found.buffers[i] for i in chain]  # in time: an operand precedes its result
-        buffers.append(
-            Buffer(
-                found.buffers[head].name,
-                parts[0].bytes,
-                parts[0].first,
-                parts[-1].last,
-                tuple(name for part in parts for name in part.tensors),
-            )
-        )
+        tensors = tuple(name for part in parts for name in part.tensors)
+        buffers.append(replace(found.buffers[head], last=parts[-1].last, tensors=tensors))
         for i in chain:
             home[i] = position
     return tuple(buffers), home

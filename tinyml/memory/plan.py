@@ -18,7 +18,8 @@ class Buffer:
     """A byte range of the arena, live from step `first` to step `last`, both included.
 
     `tensors` are the tensors that share it one after the other: aliases and
-    in-place results (empty for a node's scratch). A step is a segment of the
+    in-place results (none in a scratch). `scratch_of` are the nodes that use it as
+    their scratch, one at a time (none for tensors). A step is a segment of the
     schedule, counted from 0; `bytes` is a multiple of `ALIGNMENT`.
     """
 
@@ -27,6 +28,7 @@ class Buffer:
     first: int
     last: int
     tensors: tuple[str, ...] = ()
+    scratch_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,10 @@ class MemoryPlan:
     """Offsets for every buffer.
 
     `lower_bound` is the largest sum of live bytes at any step, with every
-    in-place result in place: no plan for this schedule can be smaller. `optimal`
-    says whether `arena_bytes` is proven to be the least. `peaks` holds, per step,
-    the live bytes while it runs.
+    in-place result in place: no plan for this schedule can be smaller, as long as
+    all that a segment touches stays in its place while the segment runs. `optimal`
+    says whether `arena_bytes` is proven to be the least under that rule. `peaks`
+    holds, per step, the live bytes while it runs.
     """
 
     arena_bytes: int
@@ -48,7 +51,7 @@ class MemoryPlan:
     peaks: tuple[int, ...]
 
     def offset_of(self, tensor: str) -> int:
-        """Offset of the buffer that holds `tensor`."""
+        """Offset of the buffer that holds `tensor`, or its ring of rows."""
         for buffer in self.buffers:
             if tensor in buffer.tensors:
                 return self.offsets[buffer.name]
@@ -56,9 +59,12 @@ class MemoryPlan:
 
     def scratch_offset(self, node: str) -> int:
         """Offset of the scratch of `node`."""
-        return self.offsets[scratch_name(node)]
+        for buffer in self.buffers:
+            if node in buffer.scratch_of:
+                return self.offsets[buffer.name]
+        raise KeyError(node)
 
 
-def scratch_name(node: str) -> str:
-    """Name of the buffer that is the scratch of `node` (no tensor can have this name)."""
-    return f"scratch:{node}"
+def scratch_name(first: str, *others: str) -> str:
+    """Name of the buffer that is the scratch of these nodes (no tensor can have this name)."""
+    return f"scratch:{first}" + (f" and {len(others)} more" if others else "")

@@ -7,9 +7,9 @@ and the lifetimes under a given order both start from them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tinyml.errors import GraphError
+from tinyml.errors import GraphError, PlanError
 from tinyml.ir.graph import Graph, Node
-from tinyml.kernels.call import Alias, KernelCall
+from tinyml.kernels.call import Accumulation, Alias, KernelCall, RowLoop
 from tinyml.memory.plan import ALIGNMENT
 
 
@@ -24,7 +24,7 @@ class Value:
     tensors: tuple[str, ...]
     """The tensor that is written, then its aliases."""
     bytes: int
-    """A multiple of `ALIGNMENT`."""
+    """What is stored of it: all, or as many rows as its ring holds; a multiple of `ALIGNMENT`."""
     writer: int | None
     """The node that writes it; None for a graph input."""
     readers: frozenset[int]
@@ -43,12 +43,37 @@ def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def values(graph: Graph, calls: Mapping[str, KernelCall]) -> tuple[Value, ...]:
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A tensor as a stream sees it: `count` rows of `bytes` bytes each."""
+
+    count: int
+    bytes: int
+
+
+def written_rows(node: Node, call: KernelCall) -> Rows:
+    """The rows in which `node`, run by `call` in a stream segment, gives its only result.
+
+    A call that accumulates gives it as one row. PlanError for a call that cannot stream.
+    """
+    match call.loop:
+        case RowLoop(batches=1, out_height=height, out_row_bytes=size):
+            return Rows(height, size)
+        case Accumulation(batches=1, out_bytes=size):
+            return Rows(1, size)
+    raise PlanError(f"{node.op.kind} '{node.name}' cannot give its result row by row")
+
+
+def values(
+    graph: Graph, calls: Mapping[str, KernelCall], ring_rows: Mapping[str, int] | None = None
+) -> tuple[Value, ...]:
     """The values of `graph`: its inputs first, then what its nodes write, in order.
 
     Constants lie in flash and are none. GraphError where a constant would have
-    to become an activation without a kernel that copies it.
+    to become an activation without a kernel that copies it. `ring_rows` says of
+    which tensors only so many rows are stored (`Schedule.ring_rows`).
     """
+    rings = {} if ring_rows is None else ring_rows
     value_of: dict[str, int] = {}
     tensors: list[list[str]] = []
     writers: list[int | None] = []
@@ -85,10 +110,18 @@ def values(graph: Graph, calls: Mapping[str, KernelCall]) -> tuple[Value, ...]:
         if name not in value_of:
             raise GraphError(f"graph output '{name}' is constant: no step writes it")
     kept = {value_of[name] for name in graph.outputs}
+
+    def stored(v: int) -> int:
+        name, writer = tensors[v][0], writers[v]
+        if name not in rings or writer is None:
+            return graph.tensors[name].nbytes
+        node = graph.nodes[writer]
+        return rings[name] * written_rows(node, calls[node.name]).bytes
+
     return tuple(
         Value(
             tensors=tuple(tensors[v]),
-            bytes=aligned(graph.tensors[tensors[v][0]].nbytes),
+            bytes=aligned(stored(v)),
             writer=writers[v],
             readers=frozenset(readers[v]),
             kept=v in kept,

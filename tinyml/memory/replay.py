@@ -1,0 +1,239 @@
+"""The arena as the checker models it, and whole nodes run on it.
+
+Every byte of every tensor has a number of its own. For each byte of the arena,
+`Replay.holds` keeps the number of what lies there less its address, which is one
+and the same figure all over a piece of a tensor: writing a piece fills it with that
+figure, and the piece is intact if the figure is still everywhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyml.errors import PlanError
+from tinyml.ir.graph import Graph, Node
+from tinyml.kernels.call import Alias, KernelCall
+from tinyml.memory.plan import Buffer, MemoryPlan, scratch_name
+
+_NOTHING = 0
+"""In `Replay.holds`: bytes of no tensor, never written or used as scratch."""
+
+
+def label(node: Node) -> str:
+    """How messages name a node."""
+    return f"{node.op.kind} '{node.name}'"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes `start` to `stop` of the arena, where bytes of `name` from number `at` on belong."""
+
+    name: str
+    start: int
+    stop: int
+    at: int = 0
+
+    def touches(self, other: "Piece") -> bool:
+        """Whether they share a byte of the arena."""
+        return self.start < other.stop and other.start < self.stop
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """Something that the arena holds, in rows of `row_bytes`: its bytes count from `number` on."""
+
+    number: int
+    size: int
+    row_bytes: int
+
+
+@dataclass(slots=True)
+class Replay:
+    """The arena as the plan leaves it, step after step."""
+
+    graph: Graph
+    calls: Mapping[str, KernelCall]
+    plan: MemoryPlan
+    holds: npt.NDArray[np.int64] = field(init=False)
+    contents: dict[str, _Content] = field(init=False)
+    """What has been written, by name: tensors, and sums that a node carries on."""
+    next_number: int = field(init=False)
+    buffer_of: dict[str, Buffer] = field(init=False)
+    """Tensor -> its buffer."""
+    scratch_of: dict[str, Buffer] = field(init=False)
+    """Node -> the buffer of its scratch."""
+    used: dict[str, set[int]] = field(init=False)
+    """Buffer -> the steps that use it."""
+
+    def __post_init__(self) -> None:
+        self.holds = np.full(self.plan.arena_bytes, _NOTHING, np.int64)
+        self.contents = {}
+        self.next_number = self.plan.arena_bytes + 1  # less any address, it is not _NOTHING
+        self.buffer_of = {}
+        self.scratch_of = {}
+        self.used = {buffer.name: set() for buffer in self.plan.buffers}
+        for buffer in self.plan.buffers:
+            for names, home in (
+                (buffer.tensors, self.buffer_of),
+                (buffer.scratch_of, self.scratch_of),
+            ):
+                for name in names:
+                    if home.setdefault(name, buffer) is not buffer:
+                        raise PlanError(f"'{name}' lies in more than one buffer")
+
+    def load_inputs(self) -> None:
+        """The application writes all graph inputs, in any order, before step 0."""
+        pieces = [self._whole(name, 0) for name in dict.fromkeys(self.graph.inputs)]
+        for a, b in combinations(pieces, 2):
+            if a.touches(b):
+                raise PlanError(f"graph inputs '{a.name}' and '{b.name}' overlap")
+        for written in pieces:
+            self._write_whole(written)
+
+    def run(self, node: Node, step: int) -> None:
+        """One whole node: read, then overwrite, as its kernel may."""
+        inputs = [
+            (position, self._whole(name, step))
+            for position, name in enumerate(node.inputs)
+            if name is not None and not self.graph.tensors[name].is_const
+        ]
+        for _, source in inputs:
+            self.read(source, f"{label(node)} reads '{source.name}'")
+        call = self.calls[node.name]
+        outputs = [self._whole(name, step) for name in node.outputs]
+        if isinstance(call.loop, Alias):
+            self._alias(node, inputs[0][1] if inputs else None, outputs)
+            return
+        scratch = self.scratch(node, step)
+        self.check_apart(label(node), call, inputs, outputs, scratch)
+        if scratch is not None:
+            self.clobber(scratch)
+        for written in outputs:
+            self._write_whole(written)
+
+    def read_outputs(self, step: int) -> None:
+        """The application reads all graph outputs after the last step."""
+        for name in self.graph.outputs:
+            self.read(self._whole(name, step), f"the application reads output '{name}'")
+
+    def check_lives(self) -> None:
+        """Every buffer says exactly when it is live: from its first use to its last."""
+        for buffer in self.plan.buffers:
+            steps = self.used[buffer.name]
+            if not steps or (min(steps), max(steps)) != (buffer.first, buffer.last):
+                raise PlanError(
+                    f"buffer '{buffer.name}' calls itself live from {buffer.first} to"
+                    f" {buffer.last}, but its uses are at {sorted(steps)}"
+                )
+
+    def base(self, name: str, step: int) -> int:
+        """Where a tensor's buffer begins, and a note that `step` uses it."""
+        buffer = self.buffer_of.get(name)
+        if buffer is None:
+            raise PlanError(f"tensor '{name}' has no buffer")
+        self.used[buffer.name].add(step)
+        return self.plan.offsets[buffer.name]
+
+    def scratch(self, node: Node, step: int) -> Piece | None:
+        """The scratch of `node`, None where it needs none; and a note that `step` uses it."""
+        need = self.calls[node.name].scratch_bytes
+        if not need:
+            return None
+        buffer = self.scratch_of.get(node.name)
+        if buffer is None or buffer.bytes < need:
+            raise PlanError(f"{label(node)} has no scratch of {need} bytes")
+        self.used[buffer.name].add(step)
+        start = self.plan.offsets[buffer.name]
+        return Piece(scratch_name(node.name), start, start + need)
+
+    def begin(self, name: str, size: int, row_bytes: int) -> None:
+        """From now on `name` can be written: something new, of which the arena holds nothing."""
+        self.contents[name] = _Content(self.next_number, size, row_bytes)
+        self.next_number += size
+
+    def write(self, piece: Piece) -> None:
+        """`piece` now holds what belongs there."""
+        self.holds[piece.start : piece.stop] = self._figure(piece, self.contents[piece.name])
+
+    def clobber(self, piece: Piece) -> None:
+        """`piece` now holds nothing that means anything."""
+        self.holds[piece.start : piece.stop] = _NOTHING
+
+    def read(self, piece: Piece, who: str) -> None:
+        """PlanError, beginning with `who`, unless `piece` holds what belongs there."""
+        content = self.contents.get(piece.name)
+        if content is None:
+            raise PlanError(f"{who}, which nothing has written")
+        wrong = self.holds[piece.start : piece.stop] != self._figure(piece, content)
+        if wrong.any():
+            address = piece.start + int(wrong.argmax())
+            raise PlanError(f"{who}, but byte {address} of the arena holds {self._held(address)}")
+
+    def check_apart(
+        self,
+        who: str,
+        call: KernelCall,
+        inputs: Sequence[tuple[int, Piece]],
+        outputs: Sequence[Piece],
+        scratch: Piece | None,
+    ) -> None:
+        """What one call uses lies apart; an output may overlay an input if the kernel allows.
+
+        `inputs` come with their operand positions.
+        """
+        for a, b in combinations(outputs, 2):
+            if a.touches(b):
+                raise PlanError(f"{who}: outputs '{a.name}' and '{b.name}' overlap")
+        for written in outputs:
+            for position, source in inputs:
+                if not written.touches(source):
+                    continue
+                allowed = position in call.in_place and len(outputs) == 1
+                if not allowed or (written.start, written.stop) != (source.start, source.stop):
+                    raise PlanError(
+                        f"{who}: output '{written.name}' overwrites input"
+                        f" '{source.name}' while it is read"
+                    )
+        for other in (*(source for _, source in inputs), *outputs):
+            if scratch is not None and scratch.touches(other):
+                raise PlanError(f"{who}: its scratch overlaps '{other.name}'")
+
+    def _whole(self, name: str, step: int) -> Piece:
+        start = self.base(name, step)
+        return Piece(name, start, start + self.graph.tensors[name].nbytes)
+
+    def _write_whole(self, piece: Piece) -> None:
+        size = piece.stop - piece.start
+        self.begin(piece.name, size, size)
+        self.write(piece)
+
+    def _alias(self, node: Node, source: Piece | None, outputs: list[Piece]) -> None:
+        """Nothing runs: the output must be the very bytes of the first input."""
+        if source is None or source.name != node.inputs[0] or len(outputs) != 1:
+            raise PlanError(f"{label(node)} is no view of an activation")
+        view = outputs[0]
+        if (source.start, source.stop) != (view.start, view.stop):
+            raise PlanError(f"{label(node)}: '{view.name}' does not lie on '{source.name}'")
+        self.contents[view.name] = self.contents[source.name]
+
+    @staticmethod
+    def _figure(piece: Piece, content: _Content) -> int:
+        return content.number + piece.at - piece.start
+
+    def _held(self, address: int) -> str:
+        """What lies at `address`, in words."""
+        figure = int(self.holds[address])
+        if figure == _NOTHING:
+            return "nothing, or scratch"
+        number = figure + address
+        name, content = next(
+            (name, content)
+            for name, content in self.contents.items()
+            if content.number <= number < content.number + content.size
+        )
+        if content.row_bytes == content.size:
+            return f"'{name}'"
+        return f"row {(number - content.number) // content.row_bytes} of '{name}'"
