@@ -20,7 +20,7 @@ from tinyml.fill import Fill
 from tinyml.frame import decode, encode
 from tinyml.runners.stream import Stream
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 
 _HELLO, _READ, _WRITE, _INVOKE, _PAINT, _MARKS, _FILL = range(1, 8)
 _BUSY, _FAULT, _ANSWER = 0x7E, 0x7F, 0x80
@@ -89,11 +89,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One output of one op, as observed while the model ran."""
+    """One output of one op, as observed while the model ran: at once, or row by row."""
 
     op: int
     output: int
     bytes: int
+    """As many as there were when the run ended."""
     crc: int | None
     """CRC-32 of the output's bytes, if it was asked for."""
     ticks: int
@@ -147,7 +148,8 @@ class Client:
         """Time-outs, in seconds.
 
         `patience`: how long a request may stay without an answer; `silence`: how
-        long a single op of a running model may take; `first_resend`: when a
+        long a single op of a running model may take (or, where ops run row by row,
+        64 rows); `first_resend`: when a
         request is repeated for the first time (the interval doubles from there).
         """
         self._stream = stream
@@ -189,12 +191,15 @@ class Client:
         *,
         checksums: bool = False,
         stop_after: tuple[int, int] | None = None,
+        stop_bytes: int = 1,
         progress: Progress | None = None,
     ) -> Invocation:
         """Write `inputs` (or have the target make them) and run the model on them.
 
-        `checksums` asks for the CRC-32 of every output of every op; `stop_after`
-        (op, output) ends the run there, with that output still in the arena.
+        `checksums` asks for the CRC-32 of every output of every op. `stop_after`
+        (op, output) ends the run as soon as `stop_bytes` bytes of that output are
+        there, with the last of them still in the arena: all of them where the op runs
+        at once, a row (see `TensorEntry.row_bytes`) where it runs row by row.
         """
         data = self._data(inputs)
         for attempts_left in (2, 1, 0):
@@ -204,7 +209,7 @@ class Client:
                 else:
                     self.write_input(index, item, progress)
             try:
-                return self._invoke(data, checksums, stop_after)
+                return self._invoke(data, checksums, stop_after, stop_bytes)
             except _InputsLostError:
                 if not attempts_left:
                     raise
@@ -302,13 +307,17 @@ class Client:
         return identity
 
     def _invoke(
-        self, inputs: Sequence[bytes], checksums: bool, stop_after: tuple[int, int] | None
+        self,
+        inputs: Sequence[bytes],
+        checksums: bool,
+        stop_after: tuple[int, int] | None,
+        stop_bytes: int,
     ) -> Invocation:
         crc = 0
         for data in inputs:
             crc = zlib.crc32(data, crc)
         options = (_CHECKSUMS if checksums else 0) | (_STOP if stop_after else 0)
-        fields = struct.pack("<IBHH", crc, options, *(stop_after or (0, 0)))
+        fields = struct.pack("<IBHHI", crc, options, *(stop_after or (0, 0)), stop_bytes)
         answer = self._sized(self._request(_INVOKE, fields), _INVOKED_FORMAT.size)
         low, high, _, count, overhead, jitter = _INVOKED_FORMAT.unpack(answer)
         if count > self.identity().record_capacity:

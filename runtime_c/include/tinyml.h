@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 /* Raised whenever generated code and runtime must change together. */
-#define TINYML_RUNTIME_VERSION 1
+#define TINYML_RUNTIME_VERSION 2
 
 #define TINYML_ALIGNMENT 8
 
@@ -26,9 +26,11 @@ typedef enum {
   TINYML_ERROR_ALIGNMENT = -3   /* the arena is not aligned to TINYML_ALIGNMENT */
 } tinyml_status;
 
-/* Called after op `op` (index in execution order) has produced `bytes` bytes
- * of its output `output` (0 for the first) at `data`; a non-zero result stops
- * the inference, which then returns TINYML_STOPPED. */
+/* Called after op `op` (index in execution order) has produced the next `bytes`
+ * bytes of its output `output` (0 for the first) at `data`; a non-zero result
+ * stops the inference, which then returns TINYML_STOPPED. Where ops run row by
+ * row, an output comes in pieces, in order, between those of other ops, and a
+ * piece is good only until the call returns. */
 typedef struct {
   int (*on_output)(void *user, uint16_t op, uint16_t output, const void *data, size_t bytes);
   void *user;

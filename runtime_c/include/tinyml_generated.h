@@ -35,6 +35,30 @@ static inline void tinyml_chosen_rows(const int8_t **rows, int32_t count, const 
   }
 }
 
+/* Where row `row` of a map of `height` rows lies, of which `held` are there at a time; NULL for a
+ * row outside the map. */
+static inline const int8_t *tinyml_ring_row(const int8_t *ring, int32_t held, int32_t height,
+                                            ptrdiff_t row_bytes, int32_t row) {
+  return row < 0 || row >= height ? NULL : ring + row % held * row_bytes;
+}
+
+/* As the two above, but for maps of which only `held` rows are there at a time. */
+static inline void tinyml_ring_rows(const int8_t **rows, int32_t count, const int8_t *ring,
+                                    int32_t held, int32_t height, ptrdiff_t row_bytes,
+                                    int32_t first, int32_t step) {
+  for (int32_t i = 0; i < count; i++) {
+    rows[i] = tinyml_ring_row(ring, held, height, row_bytes, first + i * step);
+  }
+}
+
+static inline void tinyml_chosen_ring_rows(const int8_t **rows, int32_t count, const int8_t *ring,
+                                           int32_t held, int32_t height, ptrdiff_t row_bytes,
+                                           const int32_t *chosen) {
+  for (int32_t i = 0; i < count; i++) {
+    rows[i] = tinyml_ring_row(ring, held, height, row_bytes, chosen[i]);
+  }
+}
+
 /* Tells the observer, if there is one, about an op's output; non-zero: it wants to stop. */
 static inline int tinyml_observe(const tinyml_model *model, uint16_t op, uint16_t output,
                                  const void *data, size_t bytes) {

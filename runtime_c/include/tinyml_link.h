@@ -35,7 +35,7 @@
  *   HELLO   ()                                      -> tinyml_link_hello
  *   READ    (u8 space, u16 index, u32 offset, u16 n) -> u32 size of the space, data
  *   WRITE   (u16 input, u32 offset, data)            -> ()
- *   INVOKE  (u32 CRC of all inputs, u8 options, u16 stop_op, u16 stop_output)
+ *   INVOKE  (u32 CRC of all inputs, u8 options, u16 stop_op, u16 stop_output, u32 stop_bytes)
  *                                                    -> tinyml_link_invoked
  *   PAINT   (u8 pattern)                             -> ()
  *   MARKS   (u8 pattern)                             -> u32 arena, u32 stack (bytes touched)
@@ -44,10 +44,19 @@
  * FILL makes an input on the spot: TINYML_LINK_WORDS from a mask and a pattern,
  * TINYML_LINK_FLOATS from a lowest value and a step (link/fill.h).
  *
+ * Where ops run row by row, an output is observed in pieces, and only some of its
+ * rows are in memory at a time. Its record adds the pieces up. INVOKE with
+ * TINYML_LINK_STOP stops after the piece with which `stop_bytes` bytes of the
+ * output are there, or more: with 1 after the first piece, which has the whole
+ * output of an op that runs at once; with the output's size after the last. The
+ * record then has the CRC of what came before, so that a host can find the first
+ * row that differs and read it.
+ *
  * READ gives fewer than n bytes at the end of the space, or where a frame is
  * full. A BUSY frame (u8 0x7e, u16 sequence of the INVOKE, u16 op) is sent when
- * an INVOKE starts (op 0xffff) and after every op, so that a host can tell busy
- * from dead. After a processor fault the device sends FAULT frames (u8 0x7f,
+ * an INVOKE starts (op 0xffff), at the first piece of every output, and at every
+ * TINYML_LINK_BUSY_PIECES pieces after that, so that a host can tell busy from
+ * dead. After a processor fault the device sends FAULT frames (u8 0x7f,
  * u16 0, u32 pc, u32 lr, u32 cause) in answer to everything.
  */
 #ifndef TINYML_LINK_H
@@ -59,7 +68,7 @@
 extern "C" {
 #endif
 
-#define TINYML_LINK_PROTOCOL 1
+#define TINYML_LINK_PROTOCOL 2
 
 /* Data bytes that fit into one frame; sets the size of the receive buffer. */
 #ifndef TINYML_LINK_PAYLOAD
@@ -68,6 +77,9 @@ extern "C" {
 
 /* How often the observer measures itself before an inference. */
 #define TINYML_LINK_CALIBRATIONS 256
+
+/* A BUSY frame for every row would take longer than the row. */
+#define TINYML_LINK_BUSY_PIECES 64
 
 typedef enum {
   TINYML_LINK_OK = 0,
@@ -97,7 +109,7 @@ enum { TINYML_LINK_WORDS = 0, TINYML_LINK_FLOATS = 1 };
 /* Options of INVOKE. */
 enum {
   TINYML_LINK_CHECKSUMS = 1, /* fill in `crc` of the records */
-  TINYML_LINK_STOP = 2       /* stop after output `stop_output` of op `stop_op` */
+  TINYML_LINK_STOP = 2       /* stop at `stop_bytes` of output `stop_output` of op `stop_op` */
 };
 
 typedef struct {
@@ -118,18 +130,19 @@ typedef struct {
   uint32_t ticks_low; /* of the whole inference, observer included in no part */
   uint32_t ticks_high;
   int16_t model_status;  /* tinyml_status */
-  uint16_t record_count; /* outputs observed; those beyond record_capacity have no record */
+  uint16_t record_count; /* outputs observed; record_capacity + 1 if there were too many */
   uint32_t overhead;     /* ticks per TINYML_LINK_CALIBRATIONS records that counting itself adds */
   uint32_t jitter;       /* by how much single calibrations differed: 0 if ticks are instructions */
 } tinyml_link_invoked;
 
-/* One output of one op, in order of execution. */
+/* One output of one op, in the order of first pieces. */
 typedef struct {
   uint16_t op;
   uint16_t output;
   uint32_t bytes;
   uint32_t crc;   /* CRC-32 of the output's bytes, if asked for */
-  uint32_t ticks; /* since the previous record, less the time taken by the observer */
+  uint32_t ticks; /* for each piece since the one before, whoever's, less the observer's time; the
+                   * overhead is in them once: that of pieces after the first is taken out */
 } tinyml_link_record;
 
 typedef struct {

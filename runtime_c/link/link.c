@@ -14,6 +14,7 @@ enum { BUSY = 0x7e, FAULT = 0x7f, ANSWER = 0x80 };
 
 #define HEADER_BYTES 3u /* command, sequence */
 #define WRITE_FIELDS 6u /* what precedes the data of a WRITE: the longest request */
+#define INVOKE_FIELDS 13u
 #define FILL_FIELDS 15u
 #define NO_OP UINT16_C(0xffff)
 
@@ -35,8 +36,11 @@ static struct {
   uint8_t options;
   uint16_t stop_op;
   uint16_t stop_output;
+  uint32_t stop_left; /* bytes of that output to go */
   uint16_t count;
-  uint64_t total; /* ticks spent outside of the observer */
+  uint16_t pieces; /* since the last BUSY frame */
+  uint32_t debt;   /* overhead not yet taken out, in ticks / TINYML_LINK_CALIBRATIONS */
+  uint64_t total;  /* ticks spent outside of the observer */
 } server;
 
 static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | (unsigned)p[1] << 8); }
@@ -182,26 +186,57 @@ static void send_busy(uint16_t op) {
   tinyml_frame_end(&server.out);
 }
 
+/* The record of an output, a new one at its first piece; NULL if there is no room for it. */
+static tinyml_link_record *find_record(uint16_t op, uint16_t output) {
+  tinyml_link_record *const records = server.config->records;
+  if (server.count > server.config->record_capacity) return NULL;
+  /* From the end: an op that runs on its own is the last one. */
+  for (uint16_t i = server.count; i > 0; --i) {
+    if (records[i - 1].op == op && records[i - 1].output == output) return &records[i - 1];
+  }
+  if (server.count++ == server.config->record_capacity) return NULL;
+  tinyml_link_record *const record = &records[server.count - 1];
+  *record = (tinyml_link_record){.op = op, .output = output};
+  return record;
+}
+
+/* Ticks of a piece after the first, without what counting adds; the fraction is carried on. */
+static uint64_t without_overhead(uint64_t ticks) {
+  server.debt += server.invoked.overhead;
+  const uint32_t whole = server.debt / TINYML_LINK_CALIBRATIONS;
+  server.debt %= TINYML_LINK_CALIBRATIONS;
+  return ticks > whole ? ticks - whole : 0;
+}
+
 /* Only what runs between two calls is counted, and nothing of what is done here.
  * The counter starts anew every time: in the same phase, so that counts repeat exactly. */
 static int observe(void *user, uint16_t op, uint16_t output, const void *data, size_t bytes) {
-  const uint64_t ticks = tinyml_port_ticks();
+  uint64_t ticks = tinyml_port_ticks();
+  int stop = 0;
   (void)user;
-  server.total += ticks;
   if (!server.quiet) {
-    if (server.count < server.config->record_capacity) {
-      tinyml_link_record *record = &server.config->records[server.count];
-      record->op = op;
-      record->output = output;
-      record->bytes = (uint32_t)bytes;
-      record->crc = server.options & TINYML_LINK_CHECKSUMS ? tinyml_crc32(0, data, bytes) : 0;
-      record->ticks = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+    const uint16_t seen = server.count;
+    tinyml_link_record *const record = find_record(op, output);
+    if (record != NULL) {
+      if (record->bytes > 0) ticks = without_overhead(ticks);
+      if (server.options & TINYML_LINK_CHECKSUMS) {
+        record->crc = tinyml_crc32(record->crc, data, bytes);
+      }
+      record->bytes += (uint32_t)bytes;
+      record->ticks =
+          ticks < UINT32_MAX - record->ticks ? record->ticks + (uint32_t)ticks : UINT32_MAX;
     }
-    ++server.count;
-    send_busy(op);
+    if (server.count != seen || ++server.pieces == TINYML_LINK_BUSY_PIECES) {
+      send_busy(op);
+      server.pieces = 0;
+    }
+    if ((server.options & TINYML_LINK_STOP) && op == server.stop_op &&
+        output == server.stop_output) {
+      stop = bytes >= server.stop_left;
+      server.stop_left -= (uint32_t)bytes;
+    }
   }
-  const int stop =
-      (server.options & TINYML_LINK_STOP) && op == server.stop_op && output == server.stop_output;
+  server.total += ticks;
   tinyml_port_counter_reset();
   return stop;
 }
@@ -242,7 +277,10 @@ static uint8_t run(const uint8_t *fields) {
   server.options = fields[4];
   server.stop_op = get16(fields + 5);
   server.stop_output = get16(fields + 7);
+  server.stop_left = get32(fields + 9);
   server.count = 0;
+  server.pieces = 0;
+  server.debt = 0;
   calibrate(&observer);
   server.total = 0;
   tinyml_port_counter_reset();
@@ -280,7 +318,7 @@ static void marks(uint8_t pattern) {
 
 static void dispatch(void) {
   /* Lengths of the fields, by command; a WRITE has data after them. */
-  static const uint8_t lengths[] = {0, 0, 9, WRITE_FIELDS, 9, 1, 1, FILL_FIELDS};
+  static const uint8_t lengths[] = {0, 0, 9, WRITE_FIELDS, INVOKE_FIELDS, 1, 1, FILL_FIELDS};
   const uint8_t command = server.request[0];
   const uint8_t *fields = server.request + HEADER_BYTES;
   const size_t bytes = server.in.length - HEADER_BYTES;

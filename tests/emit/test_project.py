@@ -103,7 +103,7 @@ def test_replaces_its_own_files_and_no_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "manifest", [None, "", "[]", "{}", '{"tinyml": 1}', '{"tinyml": 99}', '{"tinyml": 1, "ops": 3}']
+    "manifest", [None, "", "[]", "{}", '{"tinyml": 2}', '{"tinyml": 99}', '{"tinyml": 2, "ops": 3}']
 )
 def test_leaves_a_foreign_folder_alone(tmp_path: Path, manifest: str | None) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")

@@ -131,12 +131,12 @@ def test_a_repeated_invoke_is_answered_again_and_not_run_again(host_toy: Path) -
         for index, data in enumerate(given_):
             client.write_input(index, data)
         crc = zlib.crc32(given_[1], zlib.crc32(given_[0]))
-        request = encode(4, 77, struct.pack("<IBHH", crc, 0, 0, 0))
+        request = encode(4, 77, struct.pack("<IBHHI", crc, 0, 0, 0, 0))
         first = raw_answer(stream, request)
         assert first[2][0] == 0
         assert raw_answer(stream, request) == first
         # The inputs are gone by now, and the device knows.
-        other = encode(4, 78, struct.pack("<IBHH", crc, 0, 0, 0))
+        other = encode(4, 78, struct.pack("<IBHHI", crc, 0, 0, 0, 0))
         assert raw_answer(stream, other)[2][0] == 4
         assert client.infer(given_) == toy.outputs(given_)
 
@@ -150,7 +150,8 @@ def test_a_repeated_invoke_is_answered_again_and_not_run_again(host_toy: Path) -
         (1, b"x", 2),
         (2, bytes(8), 2),
         (3, bytes(5), 2),
-        (4, bytes(10), 2),
+        (4, bytes(12), 2),
+        (4, bytes(14), 2),
         (5, b"", 2),
         (6, bytes(2), 2),
         (2, struct.pack("<BHIH", 9, 0, 0, 1), 3),
@@ -162,7 +163,7 @@ def test_a_repeated_invoke_is_answered_again_and_not_run_again(host_toy: Path) -
         (3, struct.pack("<HI", 0, 1) + bytes(64), 3),
         (3, struct.pack("<HI", 0, 0xFFFFFFFF) + bytes(2), 3),
         (3, struct.pack("<HI", 2, 0) + bytes(1), 3),
-        (4, struct.pack("<IBHH", 1, 0, 0, 0), 4),
+        (4, struct.pack("<IBHHI", 1, 0, 0, 0, 0), 4),
         (7, bytes(14), 2),
         (7, struct.pack("<HBIII", 1, 1, 0, 0, 0), 0),
         (7, struct.pack("<HBIII", 2, 0, 0, 0, 0), 3),
@@ -253,7 +254,7 @@ class LyingDevice:
         return data
 
 
-HELLO = struct.pack("<BHHIIIIIHHHH", 0, 1, 64, 2, 40, 1, 0, 1024, 3, 1, 1, 4)
+HELLO = struct.pack("<BHHIIIIIHHHH", 0, 2, 64, 2, 40, 1, 0, 1024, 3, 1, 1, 4)
 
 
 @given(st.booleans(), st.lists(st.binary(max_size=60) | st.just(bytes(5)), max_size=12))
@@ -266,8 +267,8 @@ def test_a_lying_device_is_a_link_error(honest_hello: bool, payloads: list[bytes
 
 
 def test_a_newer_protocol_says_to_rebuild() -> None:
-    device = LyingDevice(iter([b"\0" + struct.pack("<H", 2) + bytes(40)]))
-    with pytest.raises(LinkError, match="speaks protocol 2, this is 1"):
+    device = LyingDevice(iter([b"\0" + struct.pack("<H", 3) + bytes(40)]))
+    with pytest.raises(LinkError, match="speaks protocol 3, this is 2"):
         Client(device).identity()
 
 

@@ -1,7 +1,8 @@
 """Generated models, many in one program, compiled for this machine with sanitizers and run."""
 
+import struct
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -43,10 +44,9 @@ _HARNESS = """
 static const tinyml_model_info *const models[] = {{{infos}}};
 
 static int print(void *user, uint16_t op, uint16_t output, const void *data, size_t bytes) {{
+  const uint32_t header[3] = {{op, output, (uint32_t)bytes}};
   (void)user;
-  (void)op;
-  (void)output;
-  return fwrite(data, 1, bytes, stdout) != bytes;
+  return fwrite(header, sizeof header, 1, stdout) != 1 || fwrite(data, 1, bytes, stdout) != bytes;
 }}
 
 int main(int count, char **arguments) {{
@@ -66,7 +66,8 @@ int main(int count, char **arguments) {{
     }}
     if (info->invoke(&model) != TINYML_OK) return 3;
     for (int i = 0; i < info->output_count; i++) {{
-      print(NULL, 0, 0, arena + info->outputs[i].offset, info->outputs[i].bytes);
+      print(NULL, info->op_count, (uint16_t)i, arena + info->outputs[i].offset,
+            info->outputs[i].bytes);
     }}
   }}
   free(arena);
@@ -108,6 +109,9 @@ def plan_of(graph: Graph, board: Board | None = None) -> Plan:
     return Plan(graph, calls, schedule, memory)
 
 
+Planner = Callable[[Graph], Plan]
+
+
 def run_tool(*command: str | Path, **options: object) -> subprocess.CompletedProcess[bytes]:
     """Runs a program that must succeed, and shows what it said when it does not."""
     done = subprocess.run(
@@ -123,8 +127,15 @@ def run_tool(*command: str | Path, **options: object) -> subprocess.CompletedPro
 class Models:
     """Several models in one program."""
 
-    def __init__(self, graphs: Sequence[Graph], folder: Path, *, optimized: bool = True) -> None:
-        self.plans = [plan_of(optimize(g) if optimized else g) for g in graphs]
+    def __init__(
+        self,
+        graphs: Sequence[Graph],
+        folder: Path,
+        *,
+        optimized: bool = True,
+        planner: Planner = plan_of,
+    ) -> None:
+        self.plans = [planner(optimize(g) if optimized else g) for g in graphs]
         self.projects = [
             emit(plan, load_board("host"), folder / f"m{i}", source=b"model", name=f"m{i}")
             for i, plan in enumerate(self.plans)
@@ -174,23 +185,47 @@ class Models:
         graph = plan.graph
         data = b"".join(np.asarray(x[name]).tobytes() for x in inputs for name in graph.inputs)
         out = run_tool(self.program, str(index), str(len(inputs)), input=data).stdout
-        results = []
+        results, pieces = [], _pieces(out)
         for _ in inputs:
             found = {}
-            for key, name in _reported(plan):
+            for key, name, op, output in _reported(plan):
                 tensor = graph.tensors[name]
-                flat = np.frombuffer(out, tensor.dtype.numpy, tensor.size)
+                flat = np.frombuffer(_joined(pieces, op, output, tensor.nbytes), tensor.dtype.numpy)
                 found[key] = flat.reshape(tensor.shape)
-                out = out[tensor.nbytes :]
             results.append(found)
-        assert out == b"", f"{len(out)} bytes more than expected"
+        assert not any(pieces.values()), "more than expected"
         return results
 
 
-def _reported(plan: Plan) -> list[tuple[str, str]]:
+def _pieces(out: bytes) -> dict[tuple[int, int], list[bytes]]:
+    """What a program printed, by op and output."""
+    found: dict[tuple[int, int], list[bytes]] = {}
+    while out:
+        op, output, size = struct.unpack_from("<III", out)
+        found.setdefault((op, output), []).append(out[12 : 12 + size])
+        out = out[12 + size :]
+    return found
+
+
+def _joined(pieces: dict[tuple[int, int], list[bytes]], op: int, output: int, size: int) -> bytes:
+    """Takes as many pieces as make up `size` bytes."""
+    waiting, data = pieces[op, output], b""
+    while len(data) < size:
+        data += waiting.pop(0)
+    assert len(data) == size, f"op {op}: {len(data)} bytes, not {size}"
+    return data
+
+
+def _reported(plan: Plan) -> list[tuple[str, str, int, int]]:
+    """Key, tensor, op and output of all that is printed; the model's outputs as one op more."""
     nodes: Mapping[str, Node] = {node.name: node for node in plan.graph.nodes}
-    computed = [(t, t) for n in plan.schedule.order for t in nodes[n].outputs]
-    return computed + [(f"output:{t}", t) for t in plan.graph.outputs]
+    computed = [
+        (t, t, op, i)
+        for op, n in enumerate(plan.schedule.order)
+        for i, t in enumerate(nodes[n].outputs)
+    ]
+    last = len(plan.schedule.order)
+    return computed + [(f"output:{t}", t, last, i) for i, t in enumerate(plan.graph.outputs)]
 
 
 def _project_root(source: Path) -> Path:

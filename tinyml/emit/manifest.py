@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tinyml import __version__
+from tinyml.emit.rows import streamed_rows
 from tinyml.errors import ModelError
 from tinyml.ir.graph import Tensor
 from tinyml.planning import Plan
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 """Raised whenever a reader must know of a change."""
 
 
@@ -28,6 +29,20 @@ class TensorEntry:
     zero_point: int | None
     offset: int
     bytes: int
+    row_bytes: int
+    """Of a tensor that is computed and observed row by row; 0 where it is so at once."""
+    ring_rows: int
+    """Row r lies at `offset` + r % `ring_rows` * `row_bytes`; 0 where it is stored whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntry:
+    """Ops that run together."""
+
+    kind: str
+    """"layer": one op, on whole tensors; "stream": several, row by row."""
+    ops: tuple[int, ...]
+    """Their indices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +79,8 @@ class Manifest:
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
     ops: tuple[OpEntry, ...]
+    segments: tuple[SegmentEntry, ...]
+    """In order of execution."""
     files: Mapping[str, str]
     """Path in the project -> SHA-256, of every generated file but the manifest itself."""
 
@@ -94,7 +111,11 @@ def read_manifest(project: Path) -> Manifest:
             for op in values.pop("ops")
         )
         inputs, outputs = _tensors(values.pop("inputs")), _tensors(values.pop("outputs"))
-        return Manifest(**values, inputs=inputs, outputs=outputs, ops=ops)
+        segments = tuple(
+            SegmentEntry(**{**segment, "ops": tuple(segment["ops"])})
+            for segment in values.pop("segments")
+        )
+        return Manifest(**values, inputs=inputs, outputs=outputs, ops=ops, segments=segments)
     except (TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"'{path}' is damaged: {error}", hint=hint) from None
 
@@ -117,9 +138,12 @@ def make_manifest(
     """The manifest of a project with the given files."""
     graph = plan.graph
     nodes = {node.name: node for node in graph.nodes}
+    streamed = streamed_rows(plan)
+    index = {name: at for at, name in enumerate(plan.schedule.order)}
 
     def entry(tensor: Tensor) -> TensorEntry:
         single = tensor.quant is not None and len(tensor.quant.scales) == 1
+        rows = streamed.get(tensor.name)
         return TensorEntry(
             name=tensor.name,
             shape=tensor.shape,
@@ -128,6 +152,8 @@ def make_manifest(
             zero_point=tensor.q.zero_point if single else None,
             offset=plan.memory.offset_of(tensor.name),
             bytes=tensor.nbytes,
+            row_bytes=rows.row_bytes if rows else 0,
+            ring_rows=rows.held if rows and rows.is_ring else 0,
         )
 
     def entries(names: tuple[str, ...]) -> tuple[TensorEntry, ...]:
@@ -156,6 +182,10 @@ def make_manifest(
                 outputs=entries(node.outputs),
             )
             for node in (nodes[n] for n in plan.schedule.order)
+        ),
+        segments=tuple(
+            SegmentEntry(segment.kind.value, tuple(index[name] for name in segment.nodes))
+            for segment in plan.schedule.segments
         ),
         files={path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
     )

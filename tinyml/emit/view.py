@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 from tinyml.emit.literals import WIDTH, braces, call, comment, number, string
 from tinyml.emit.names import Namer, model_name, title
-from tinyml.emit.opview import OpView, op_view
+from tinyml.emit.opview import OpView, OpViews
+from tinyml.emit.rows import StreamedRows, streamed_rows
+from tinyml.emit.segments import SegmentView, stream_view
 from tinyml.emit.tables import TablePool, TableView
 from tinyml.errors import UnsupportedError
 from tinyml.ir.graph import Graph, Node, Tensor
 from tinyml.kernels.site import CTYPES
 from tinyml.memory.plan import MemoryPlan
 from tinyml.planning import Plan
+from tinyml.schedule.schedule import SegmentKind
 
-RUNTIME_VERSION = 1
+RUNTIME_VERSION = 2
 """What generated code expects of TINYML_RUNTIME_VERSION."""
 
 
@@ -69,14 +72,24 @@ class ModelView:
     inputs: tuple[EndpointView, ...]
     outputs: tuple[EndpointView, ...]
     buffers: tuple[str, ...]
-    ops: tuple[OpView, ...]
+    segments: tuple[SegmentView, ...]
     tables: tuple[TableView, ...]
     headers: tuple[str, ...]
     """What the code includes beside its own header."""
 
     @property
+    def ops(self) -> tuple[OpView, ...]:
+        """All ops in order of execution."""
+        return tuple(op for segment in self.segments for op in segment.ops)
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether any op runs on whole tensors, outside of streams."""
+        return any(segment.stream is None for segment in self.segments)
+
+    @property
     def observed(self) -> int:
-        """Outputs of all ops: how often one invoke calls the observer."""
+        """Outputs of all ops, which one invoke tells the observer of."""
         return sum(len(op.results) for op in self.ops)
 
     @property
@@ -101,14 +114,12 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
         )
     graph, memory = plan.graph, plan.memory
     prefix = model_name(name or graph.name)
-    nodes = {node.name: node for node in graph.nodes}
-    producers = graph.producers()
+    producers, streamed = graph.producers(), streamed_rows(plan)
     tables = TablePool(prefix)
     functions = Namer(f"{prefix}_{what}" for what in ("init", "input", "output", "invoke", "info"))
-    ops = tuple(
-        op_view(plan, nodes[node], index, producers, tables, functions)
-        for index, node in enumerate(plan.schedule.order)
-    )
+    views = OpViews(plan, tables, functions, producers, streamed)
+    segments = _segments(plan, views, functions)
+    ops = [op for segment in segments for op in segment.ops]
     kernel_headers = ["tinyml_kernels.h"] if any(op.loop.kind != "alias" for op in ops) else []
     inputs = _endpoints(graph, memory, prefix, "input", graph.inputs)
     outputs = _endpoints(graph, memory, prefix, "output", graph.outputs)
@@ -134,17 +145,47 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
         ),
         inputs=inputs,
         outputs=outputs,
-        buffers=_arena_map(memory, producers),
-        ops=ops,
+        buffers=_arena_map(plan, producers, streamed),
+        segments=segments,
         tables=tables.views(),
         headers=tuple(sorted((f"{prefix}_weights.h", "tinyml_generated.h", *kernel_headers))),
     )
 
 
+def _segments(plan: Plan, views: OpViews, functions: Namer) -> tuple[SegmentView, ...]:
+    nodes = {node.name: node for node in plan.graph.nodes}
+    found: list[SegmentView] = []
+    index = 0
+    for segment in plan.schedule.segments:
+        in_stream = segment.kind is SegmentKind.STREAM
+        ops = tuple(
+            views.view(nodes[name], at, in_stream=in_stream)
+            for at, name in enumerate(segment.nodes, start=index)
+        )
+        stream = stream_view(segment, ops, functions) if in_stream else None
+        found.append(SegmentView(ops, stream))
+        index += len(ops)
+    return tuple(found)
+
+
+def _op_ranges(plan: Plan) -> tuple[tuple[int, int], ...]:
+    """Index of the first and the last op of each segment."""
+    found, index = [], 0
+    for segment in plan.schedule.segments:
+        found.append((index, index + len(segment.nodes) - 1))
+        index += len(segment.nodes)
+    return tuple(found)
+
+
 def _peak(plan: Plan) -> str:
     peaks = plan.memory.peaks
     step = peaks.index(max(peaks))
-    return f"the peak is {peaks[step]} live bytes at op {step}, {plan.schedule.order[step]}"
+    first, last = _op_ranges(plan)[step]
+    order = plan.schedule.order
+    where = f"op {first}, {order[first]}"
+    if first != last:
+        where = f"ops {first} to {last}, {order[first]} to {order[last]}"
+    return f"the peak is {peaks[step]} live bytes at {where}"
 
 
 def _endpoints(
@@ -206,18 +247,27 @@ def _describe(role: str, index: int, tensor: Tensor, count: int) -> str:
     return f"{which}: {tensor.name}{meaning}."
 
 
-def _arena_map(memory: MemoryPlan, producers: Mapping[str, Node]) -> tuple[str, ...]:
+def _arena_map(
+    plan: Plan, producers: Mapping[str, Node], streamed: Mapping[str, StreamedRows]
+) -> tuple[str, ...]:
     """The arena as lines of a comment, by offset: range, ops during which it is live, contents."""
+    memory, ranges = plan.memory, _op_ranges(plan)
     buffers = sorted(memory.buffers, key=lambda b: (memory.offsets[b.name], b.first, b.name))
     digits = len(str(memory.arena_bytes))
+
+    def contents(tensor: str) -> str:
+        rows = streamed.get(tensor)
+        part = f"{rows.held} of {rows.height} rows of " if rows and rows.is_ring else ""
+        return part + title(tensor, producers.get(tensor))
+
     return tuple(
         line
         for buffer in buffers
         for line in comment(
             f"[{memory.offsets[buffer.name]:{digits}}, "
             f"{memory.offsets[buffer.name] + buffer.bytes:{digits}})  "
-            f"ops {buffer.first:3}-{buffer.last:<3} "
-            + (", ".join(title(t, producers.get(t)) for t in buffer.tensors) or buffer.name),
+            f"ops {ranges[buffer.first][0]:3}-{ranges[buffer.last][1]:<3} "
+            + (", ".join(map(contents, buffer.tensors)) or buffer.name),
             3,
             lead=" " * (2 * digits + 18),
         )
