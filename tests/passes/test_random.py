@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.passes.common import assert_equivalent, kinds
+from tests.passes.common import assert_equivalent, kinds, with_dead_channels
 from tests.support.graphs import NetworkCase, cases, graphs
 from tests.support.oracle import run_tflm
 from tests.support.tflite_writer import write
@@ -26,7 +26,7 @@ bounded = settings(
 
 
 @bounded
-@given(graphs())
+@given(with_dead_channels(graphs()))
 def test_optimize_keeps_outputs(graph: Graph) -> None:
     optimized = optimize(graph)
     assert_equivalent(graph, optimized, seeds=2)
@@ -34,7 +34,7 @@ def test_optimize_keeps_outputs(graph: Graph) -> None:
 
 
 @bounded
-@given(graphs())
+@given(with_dead_channels(graphs()))
 def test_optimize_is_idempotent(graph: Graph) -> None:
     once = optimize(graph)
     assert optimize(once) is once
@@ -42,7 +42,7 @@ def test_optimize_is_idempotent(graph: Graph) -> None:
 
 @pytest.mark.parametrize("rewrite", PASSES, ids=lambda rewrite: rewrite.__name__)
 @settings(bounded, max_examples=150)
-@given(graphs())
+@given(with_dead_channels(graphs()))
 def test_each_pass_alone_keeps_outputs(rewrite: Callable[[Graph], Graph], graph: Graph) -> None:
     rewritten = rewrite(graph)
     assert_equivalent(graph, rewritten, seeds=1)
@@ -54,7 +54,7 @@ def test_every_pass_finds_something() -> None:
     found: Counter[str] = Counter()
 
     @settings(bounded, max_examples=200)
-    @given(graphs())
+    @given(with_dead_channels(graphs()))
     def count(graph: Graph) -> None:
         for rewrite in PASSES:
             rewritten = rewrite(graph)
@@ -66,7 +66,7 @@ def test_every_pass_finds_something() -> None:
 
 
 @bounded
-@given(graphs())
+@given(with_dead_channels(graphs()))
 def test_nothing_is_computed_in_vain(graph: Graph) -> None:
     """After all passes: no node without a reader, none on constants but copies to outputs."""
     optimized = optimize(graph)
@@ -77,7 +77,7 @@ def test_nothing_is_computed_in_vain(graph: Graph) -> None:
 
 
 @bounded
-@given(cases(graphs(for_tflm=True)))
+@given(cases(with_dead_channels(graphs(for_tflm=True))))
 def test_the_optimized_network_gives_what_tflm_gives(case: NetworkCase) -> None:
     model = write(case.graph)
     expected = run_tflm(model, [case.inputs[name] for name in case.graph.inputs])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tinyml.ir.check import check
 from tinyml.ir.graph import Graph
+from tinyml.passes.dead_channels import remove_dead_channels
 from tinyml.passes.fold_constants import fold_constants
 from tinyml.passes.fold_pads import fold_pads
 from tinyml.passes.fuse_activations import fuse_activations
@@ -22,6 +23,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     sink_transposes,
     fuse_activations,
     fold_pads,
+    remove_dead_channels,
 )
 """In the order in which they run; each returns the very graph it got when it finds nothing."""
 
