@@ -4,7 +4,7 @@
 #   scripts/install_tools.sh PYTHON GROUP...
 #
 # Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator),
-# host (C compiler for the tests). Does nothing, and takes no time, when all is there.
+# host (C and C++ compilers for the tests). Does nothing, and takes no time, when all is there.
 set -euo pipefail
 
 python=$1
@@ -38,6 +38,7 @@ for group in "$@"; do
       ;;
     host)
       need "gcc libc6-dev" compiles gcc
+      need "g++" command -v g++
       ;;
     *)
       echo "install_tools.sh: unknown group '$group'" >&2

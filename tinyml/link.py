@@ -246,11 +246,12 @@ class Client:
     def count(self, inputs: Sequence[bytes | Fill]) -> Counts:
         """Run the model and say what each op costs, to the resolution of the counter (one tick).
 
-        LinkError where ticks are only instructions if an emulator counts them, and it does not.
+        LinkError where ticks are only instructions if an emulator counts them, and it does not:
+        instructions repeat exactly from run to run, and time does not.
         """
         identity = self.identity()
         run = self.invoke(inputs)
-        if identity.unit == "instructions" and run.jitter:
+        if identity.unit == "instructions" and (run.jitter or self.invoke(inputs) != run):
             raise LinkError(
                 "the target's counter does not count instructions",
                 hint="start the emulator with -icount shift=0",

@@ -63,7 +63,7 @@ def test_time_is_not_passed_off_as_instructions(target: tuple[Board, Path]) -> N
         open_target(board, elf, counting=False) as stream,
         pytest.raises(LinkError, match="does not count instructions"),
     ):
-        Client(stream).count(toy.inputs(turns=10))
+        Client(stream).count(toy.inputs(turns=250))
 
 
 def test_a_crash_is_reported_with_its_place(target: tuple[Board, Path]) -> None:

@@ -95,7 +95,7 @@ def _from_float(x: Array, scale: float, zero_point: int, dtype: DType) -> Array:
     Far outside the range, where C leaves the conversion to int32 undefined, this
     saturates as Arm's conversion does; a NaN becomes the zero point.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         steps = (x.astype(np.float32) / np.float32(scale)).astype(np.float64)
     steps = np.clip(np.nan_to_num(steps, nan=0.0), fx.INT32_MIN, fx.INT32_MAX)
     rounded = np.copysign(np.floor(np.abs(steps) + 0.5), steps).astype(np.int64)
@@ -107,5 +107,6 @@ def _from_float(x: Array, scale: float, zero_point: int, dtype: DType) -> Array:
 def _dequantize(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     x = present(operands, 0)
     (quant,) = (t.q for t in graph.operands(node) if t is not None)
-    # The product is exact in double, so there is one rounding, to float32.
-    return (((x.astype(np.float64) - quant.zero_point) * quant.scale).astype(np.float32),)
+    # The product is exact in double, so there is one rounding, to float32; it may be infinite.
+    with np.errstate(over="ignore"):
+        return (((x.astype(np.float64) - quant.zero_point) * quant.scale).astype(np.float32),)
