@@ -212,36 +212,6 @@ def _agree(graph: Graph, calls: Mapping[str, KernelCall], writer: Node, reader: 
     return seen == {(a.height, a.row_bytes) for name, a in pairs if name == writer.output}
 
 
-def sound(graph: Graph, calls: Mapping[str, KernelCall], segment: Segment) -> bool:
-    """Whether the segment computes what it should if its buffers all lie apart.
-
-    The definition itself: every slot of every ring is a variable.
-    """
-    node_of = {node.name: node for node in graph.nodes}
-    rings = {ring.tensor: ring.rows for ring in segment.rings}
-    inside = {output for name in segment.nodes for output in node_of[name].outputs}
-    slots: dict[tuple[str, int], int] = {}
-    taken = dict.fromkeys(segment.nodes, 0)
-    for entry in segment.program:
-        if entry not in range(len(segment.nodes)):
-            return False
-        node = node_of[segment.nodes[entry]]
-        call, number = calls[node.name], taken[node.name]
-        if number >= steps(call):
-            return False
-        for tensor, row in needs(graph, node, call, number):
-            slot = row % rings[tensor] if tensor in rings else row
-            if tensor in inside and slots.get((tensor, slot)) != row:
-                return False
-        taken[node.name] += 1
-        if not isinstance(call.loop, Accumulation):
-            slot = number % rings[node.output] if node.output in rings else number
-            slots[node.output, slot] = number
-        elif taken[node.name] == steps(call):
-            slots[node.output, 0] = 0
-    return all(taken[name] == steps(calls[name]) for name in segment.nodes)
-
-
 def naive_schedule(
     graph: Graph, calls: Mapping[str, KernelCall], rng: Random | None = None
 ) -> Schedule:
@@ -280,6 +250,8 @@ def random_maps(rng: Random, nodes: int) -> tuple[Graph, dict[str, KernelCall]]:
     """A random DAG of maps with branches, strides, paddings, broadcasts, resizes and means."""
     net = Maps()
     names = [net.map("x", rng.randint(1, 9), rng.randint(1, 12))]
+    if rng.random() < 0.3:
+        names.append(net.map("z", rng.choice((1, net.shape["x"][0])), net.shape["x"][1]))
     for i in range(nodes):
         source, output = rng.choice(names[-4:]), f"t{i}"
         height, width = net.shape[source]
@@ -302,7 +274,7 @@ def random_maps(rng: Random, nodes: int) -> tuple[Graph, dict[str, KernelCall]]:
         elif kind < 0.75:
             single = [n for n in names if net.shape[n][0] == 1]
             others = rng.choices(same + single, k=rng.randint(0, 2))
-            allowed = tuple(p for p in range(3) if rng.random() < 0.5)
+            allowed = tuple(p for p in range(1 + len(others)) if rng.random() < 0.5)
             net.merge(output, [source, *others], rng.choice((width, 7)), in_place=allowed)
         elif kind < 0.85:
             table = [
@@ -311,12 +283,15 @@ def random_maps(rng: Random, nodes: int) -> tuple[Graph, dict[str, KernelCall]]:
             net.pick(output, source, sorted(table))
         elif kind < 0.93:
             net.mean(output, source, rng.randint(1, 9))
+        elif kind < 0.96:
+            net.shape[net.alias(output, source)] = (height, width)
         else:
             size = height * width
             net.op(output, [source], size, in_place=(0,), scratch=rng.choice((0, 16)))
             net.shape[output] = (height, width)
         names.append(output)
     read = {name for node in net.nodes for name in node.inputs}
-    outputs = [n for n in names[1:] if n not in read] or names[-1:]
-    outputs += [n for n in names[1:] if n in read and rng.random() < 0.1]
+    written = [name for name in names if name not in net.inputs]
+    outputs = [n for n in written if n not in read] or names[-1:]
+    outputs += [n for n in written if n in read and rng.random() < 0.1]
     return net.graph(*outputs), net.calls

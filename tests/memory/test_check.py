@@ -44,21 +44,21 @@ class Case:
         return next(b for b in self.plan.buffers if tensor in (b.name, *b.tensors))
 
     def moved(self, tensor: str, offset: int) -> MemoryPlan:
-        return _retop(replace(self.plan, offsets=_moved(self.plan, self.buffer(tensor), offset)))
+        return retop(replace(self.plan, offsets=_moved(self.plan, self.buffer(tensor), offset)))
 
     def with_buffer(self, old: Buffer, *new: Buffer) -> MemoryPlan:
         """`old` replaced, the peaks adjusted: only what the test is about is wrong."""
         buffers = (*(b for b in self.plan.buffers if b is not old), *new)
         offsets = {name: o for name, o in self.plan.offsets.items() if name != old.name}
         offsets.update({b.name: self.plan.offsets[old.name] for b in new})
-        return _retop(replace(self.plan, buffers=buffers, offsets=offsets))
+        return retop(replace(self.plan, buffers=buffers, offsets=offsets))
 
 
 def _moved(plan: MemoryPlan, buffer: Buffer, offset: int) -> dict[str, int]:
     return {**plan.offsets, buffer.name: offset}
 
 
-def _retop(plan: MemoryPlan) -> MemoryPlan:
+def retop(plan: MemoryPlan) -> MemoryPlan:
     """Arena size, peaks and claims as the buffers have them."""
     top = max(plan.offsets[b.name] + b.bytes for b in plan.buffers)
     peaks = tuple(
@@ -113,7 +113,7 @@ def test_overlay_at_a_shifted_offset(case: Case) -> None:
     rest = replace(home, name="a", tensors=home.tensors[1:])
     plan = case.with_buffer(home, first, rest)
     case.check(plan)  # two buffers at one offset: the same overlay in other words
-    plan = _retop(replace(plan, offsets={**plan.offsets, "a": start + ALIGNMENT}))
+    plan = retop(replace(plan, offsets={**plan.offsets, "a": start + ALIGNMENT}))
     with pytest.raises(PlanError):
         case.check(plan)
 
@@ -144,7 +144,7 @@ def test_scratch_over_a_value_that_waits() -> None:
     graph = net.graph("y")
     plan = plan_memory(graph, in_order(graph), net.calls)
     scratch = next(b for b in plan.buffers if b.name == scratch_name("n_b"))
-    plan = _retop(replace(plan, offsets=_moved(plan, scratch, plan.offset_of("waits"))))
+    plan = retop(replace(plan, offsets=_moved(plan, scratch, plan.offset_of("waits"))))
     with pytest.raises(PlanError, match=r"'n_y' reads 'waits', but byte \d+ .* holds"):
         check_plan(graph, in_order(graph), net.calls, plan)
 
@@ -165,7 +165,7 @@ def test_overlapping_inputs() -> None:
     graph = net.graph("y")
     plan = plan_memory(graph, in_order(graph), net.calls)
     unread = next(b for b in plan.buffers if b.name == "unread")
-    plan = _retop(replace(plan, offsets=_moved(plan, unread, plan.offset_of("x"))))
+    plan = retop(replace(plan, offsets=_moved(plan, unread, plan.offset_of("x"))))
     with pytest.raises(PlanError, match="graph inputs 'x' and 'unread' overlap"):
         check_plan(graph, in_order(graph), net.calls, plan)
 
@@ -177,7 +177,7 @@ def test_overlapping_outputs_of_one_node() -> None:
     graph = net.graph("y")
     plan = plan_memory(graph, in_order(graph), net.calls)
     unread = next(b for b in plan.buffers if b.name == "unread")
-    plan = _retop(replace(plan, offsets=_moved(plan, unread, plan.offset_of("y"))))
+    plan = retop(replace(plan, offsets=_moved(plan, unread, plan.offset_of("y"))))
     with pytest.raises(PlanError, match="outputs 'y' and 'unread' overlap"):
         check_plan(graph, in_order(graph), net.calls, plan)
 
@@ -187,7 +187,7 @@ def test_alias_elsewhere(case: Case) -> None:
     rest = tuple(name for name in home.tensors if name != "view")
     moved = Buffer("view", 64, 1, 2, ("view",))
     plan = case.with_buffer(home, replace(home, tensors=rest), moved)
-    plan = _retop(replace(plan, offsets={**plan.offsets, "view": 512}))
+    plan = retop(replace(plan, offsets={**plan.offsets, "view": 512}))
     with pytest.raises(PlanError, match=r"'n_view': 'view' does not lie on 'a'"):
         case.check(plan)
 
@@ -320,7 +320,7 @@ def test_a_moved_buffer_is_found_exactly_when_it_does_harm(seed: int) -> None:
     plan = plan_memory(graph, schedule, calls)
     buffer = rng.choice(plan.buffers)
     limit = plan.arena_bytes // ALIGNMENT
-    moved = _retop(replace(plan, offsets=_moved(plan, buffer, rng.randint(0, limit) * ALIGNMENT)))
+    moved = retop(replace(plan, offsets=_moved(plan, buffer, rng.randint(0, limit) * ALIGNMENT)))
     if _sound(graph, calls, moved):
         check_plan(graph, schedule, calls, moved)
     else:

@@ -44,7 +44,10 @@ def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96)
     lines.append(f"fullest at step {fullest}, {peak} bytes:")
     for buffer in sorted(_live(plan, fullest), key=lambda b: plan.offsets[b.name]):
         start = plan.offsets[buffer.name]
-        names = [f"{t} ({rings[t]} rows)" if t in rings else t for t in buffer.tensors]
+        names = [
+            f"{name} ({_count(rings[name], 'row')})" if name in rings else name
+            for name in buffer.tensors
+        ]
         text = (
             f"  {letters[buffer.name]} {start:>{digits}} .. {start + buffer.bytes:<{digits}}"
             f" {buffer.bytes:>{digits}} bytes  {', '.join(names) or buffer.name}"
@@ -55,9 +58,12 @@ def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96)
 
 def _label(segment: Segment, kind_of: Mapping[str, str]) -> str:
     if segment.kind is SegmentKind.STREAM:
-        count = len(segment.nodes)
-        return f"stream {count} op{'s' if count > 1 else ''}"
+        return f"stream {_count(len(segment.nodes), 'op')}"
     return "+".join(kind_of[name] for name in segment.nodes)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _verdict(plan: MemoryPlan) -> str:

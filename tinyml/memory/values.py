@@ -116,7 +116,10 @@ def values(
         if name not in rings or writer is None:
             return graph.tensors[name].nbytes
         node = graph.nodes[writer]
-        return rings[name] * written_rows(node, calls[node.name]).bytes
+        rows = written_rows(node, calls[node.name])
+        if not 1 <= rings[name] <= rows.count:
+            raise PlanError(f"a ring holds {rings[name]} of the {rows.count} rows of '{name}'")
+        return rings[name] * rows.bytes
 
     return tuple(
         Value(

@@ -1,0 +1,116 @@
+"""Random streams: the checker and a byte by byte execution agree on every plan."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.memory.execute import works
+from tests.memory.streams import naive_schedule, random_maps
+from tests.memory.test_check import retop
+from tinyml.errors import PlanError
+from tinyml.ir.graph import Graph
+from tinyml.kernels.call import KernelCall
+from tinyml.memory import plan_memory
+from tinyml.memory.check import check_plan
+from tinyml.memory.plan import ALIGNMENT, MemoryPlan
+from tinyml.schedule.order import layer_schedule
+from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
+from tinyml.schedule.search import best_schedule, stream_schedule
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=500, derandomize=True, deadline=None)
+def test_plans_of_random_streams_are_accepted(seed: int) -> None:
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(1, 14))
+    schedule = naive_schedule(graph, calls, rng if rng.random() < 0.7 else None)
+    plan = plan_memory(graph, schedule, calls)
+    check_plan(graph, schedule, calls, plan)
+    assert plan.optimal
+    assert plan == plan_memory(graph, schedule, calls)
+    assert works(graph, schedule, calls, plan)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=400, derandomize=True, deadline=None)
+def test_schedules_that_the_search_finds(seed: int) -> None:
+    """They work, and need what the search said: no more than layers, nor than any other streams."""
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(1, 14))
+    bounds = []
+    for schedule in (
+        layer_schedule(graph, calls),
+        stream_schedule(graph, calls, calls),
+        best_schedule(graph, calls, calls),
+    ):
+        plan = plan_memory(graph, schedule, calls)
+        check_plan(graph, schedule, calls, plan)
+        assert works(graph, schedule, calls, plan)
+        bounds.append(plan.lower_bound)
+    assert bounds[-1] == min(bounds)
+
+
+def _damaged(rng: Random, segment: Segment) -> Segment:
+    """Another program or other rings, about as often harmless as not."""
+    program = list(segment.program)
+    i, j = sorted(rng.randrange(len(program)) for _ in range(2))
+    match rng.randrange(4):
+        case 0 if segment.rings:
+            at = rng.randrange(len(segment.rings))
+            rings = list(segment.rings)
+            rings[at] = replace(rings[at], rows=max(1, rings[at].rows - 1))
+            return replace(segment, rings=tuple(rings))
+        case 1:
+            program[i], program[j] = program[j], program[i]
+        case 2:
+            program.insert(i, program.pop(j))
+        case _:
+            del program[i]
+    return replace(segment, program=tuple(program))
+
+
+def _agrees(
+    graph: Graph, schedule: Schedule, calls: dict[str, KernelCall], plan: MemoryPlan
+) -> bool:
+    """Whether the plan works; the checker must say the same."""
+    good = works(graph, schedule, calls, plan)
+    if good:
+        check_plan(graph, schedule, calls, plan)
+    else:
+        with pytest.raises(PlanError, match="'"):
+            check_plan(graph, schedule, calls, plan)
+    return good
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=1000, derandomize=True, deadline=None)
+def test_a_damaged_program_or_ring_is_found_exactly_when_it_does_harm(seed: int) -> None:
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(2, 10))
+    schedule = naive_schedule(graph, calls, rng if rng.random() < 0.5 else None)
+    streams = [i for i, s in enumerate(schedule.segments) if s.kind is SegmentKind.STREAM]
+    if not streams:
+        return
+    segments = list(schedule.segments)
+    at = rng.choice(streams)
+    segments[at] = _damaged(rng, segments[at])
+    schedule = Schedule(tuple(segments))
+    _agrees(graph, schedule, calls, plan_memory(graph, schedule, calls))
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=1500, derandomize=True, deadline=None)
+def test_a_moved_buffer_is_found_exactly_when_it_does_harm(seed: int) -> None:
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(2, 10))
+    schedule = naive_schedule(graph, calls, rng if rng.random() < 0.5 else None)
+    plan = plan_memory(graph, schedule, calls)
+    buffer = rng.choice(plan.buffers)
+    offset = rng.randint(0, plan.arena_bytes // ALIGNMENT) * ALIGNMENT
+    moved = retop(replace(plan, offsets={**plan.offsets, buffer.name: offset}))
+    if moved.arena_bytes < max(moved.peaks):
+        return  # less than what is live together, which the checker calls a false figure
+    _agrees(graph, schedule, calls, moved)
