@@ -5,7 +5,7 @@ travels between them is data: a `Graph`, a `Plan`, a `Project`, a `Firmware`,
 and for people and scripts the reports of `tinyml.results`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tinyml import describe, importers, memory, passes, toolchain
@@ -17,6 +17,7 @@ from tinyml.emit.view import model_view
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Array, Graph
 from tinyml.kernels import bind
+from tinyml.kernels.call import KernelCall
 from tinyml.link import Progress
 from tinyml.memory.check import check_plan
 from tinyml.planning import Plan
@@ -32,9 +33,11 @@ from tinyml.results import (
     VerifyReport,
 )
 from tinyml.schedule.order import layer_schedule, reordered
+from tinyml.schedule.schedule import Schedule
+from tinyml.schedule.search import best_schedule, calls_of, stream_schedule
 from tinyml.verify import run_project, verify_project
 
-SCHEDULES = ("auto", "layer")
+SCHEDULES = ("auto", "layer", "stream")
 FEEDS = ("whole",)
 
 
@@ -43,27 +46,45 @@ def inspect(model: Path) -> Inspection:
     return describe.inspection(model, importers.load(model))
 
 
-def make_plan(graph: Graph, board: Board, *, sram: int | None = None) -> Plan:
-    """Optimise `graph`, choose kernels and order, place every buffer; proven by the checker.
+def make_plan(
+    graph: Graph, board: Board, *, sram: int | None = None, schedule: str = "auto"
+) -> Plan:
+    """Optimise `graph`, choose kernels and schedule, place every buffer; proven by the checker.
 
+    `schedule` is "layer" (one operator after the other), "stream" (rows through ring
+    buffers wherever that can be) or "auto": whatever needs the smallest arena.
     `sram` limits the arena, in bytes. Raises PlanError, with the least that is
     needed, when that or the board's memory is too small.
     """
     graph = passes.optimize(graph)
-    calls = {node.name: bind(graph, node, board.isa) for node in graph.nodes}
-    schedule = layer_schedule(graph, calls)
-    graph = reordered(graph, schedule)
-    placed = memory.plan_memory(graph, schedule, calls)
-    check_plan(graph, schedule, calls, placed)
-    made = Plan(graph, calls, schedule, placed)
-    if sram is not None and placed.arena_bytes > sram:
+    layer_calls = {node.name: bind(graph, node, board.isa) for node in graph.nodes}
+    row_calls = {node.name: bind(graph, node, board.isa, flatten=False) for node in graph.nodes}
+    candidates: list[Schedule] = []
+    if schedule in ("auto", "layer"):
+        candidates.append(layer_schedule(graph, layer_calls))
+    if schedule == "auto":
+        candidates.append(best_schedule(graph, layer_calls, row_calls))
+    if schedule == "stream":
+        candidates.append(stream_schedule(graph, layer_calls, row_calls))
+    plans = [_placed(graph, each, calls_of(each, layer_calls, row_calls)) for each in candidates]
+    made = min(plans, key=lambda plan: plan.memory.arena_bytes)
+    least = made.memory.arena_bytes
+    if sram is not None and least > sram:
         raise PlanError(
-            f"model '{graph.name}' needs an arena of at least {placed.arena_bytes:,} bytes, "
+            f"model '{graph.name}' needs an arena of at least {least:,} bytes, "
             f"--sram allows {sram:,}",
-            hint=f"give --sram {placed.arena_bytes} or more, or take a model with smaller maps",
+            hint=f"give --sram {least} or more, or take a model with smaller maps",
         )
     check_fit(made, model_view(made), board)
     return made
+
+
+def _placed(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> Plan:
+    """The plan of one schedule, checked."""
+    graph = reordered(graph, schedule)
+    placed = memory.plan_memory(graph, schedule, calls)
+    check_plan(graph, schedule, calls, placed)
+    return Plan(graph, calls, schedule, placed)
 
 
 def plan(
@@ -73,7 +94,8 @@ def plan(
     _check_options(schedule, feed)
     target, graph = load_board(board), importers.load(model)
     model_macs = sum(graph.macs(node) for node in graph.nodes)
-    return describe.plan_report(model, target, make_plan(graph, target, sram=sram), model_macs)
+    made = make_plan(graph, target, sram=sram, schedule=schedule)
+    return describe.plan_report(model, target, made, model_macs)
 
 
 def build(
@@ -90,7 +112,7 @@ def build(
     _check_options(schedule, feed)
     target, graph = load_board(board), importers.load(model)
     project = emit(
-        make_plan(graph, target, sram=sram),
+        make_plan(graph, target, sram=sram, schedule=schedule),
         target,
         Path(f"{model.stem}-{board}") if out is None else out,
         source=model.read_bytes(),

@@ -128,6 +128,24 @@ typedef struct {
 void tinyml_avg_pool_s8(const tinyml_pool_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
 
+/* The same where one window is the whole map: rows one by one, accumulated. acc:
+ * TINYML_AVG_POOL_MAP_S8_SCRATCH bytes. */
+typedef struct {
+  int32_t width;
+  int32_t channels;
+  int32_t count; /* height * width */
+  int32_t act_min;
+  int32_t act_max;
+} tinyml_avg_pool_map_s8_op;
+
+#define TINYML_AVG_POOL_MAP_S8_SCRATCH(channels) (4 * (channels))
+
+void tinyml_avg_pool_map_s8_begin(const tinyml_avg_pool_map_s8_op *op, int32_t *acc);
+void tinyml_avg_pool_map_s8_row(const tinyml_avg_pool_map_s8_op *op, const int8_t *row,
+                                int32_t *acc);
+void tinyml_avg_pool_map_s8_end(const tinyml_avg_pool_map_s8_op *op, const int32_t *acc,
+                                int8_t *out);
+
 /* Maximum of the window's elements inside the map. */
 void tinyml_max_pool_s8(const tinyml_pool_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);

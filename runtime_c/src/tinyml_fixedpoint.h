@@ -18,6 +18,11 @@ static inline int32_t tinyml_clamp(int32_t x, int32_t low, int32_t high) {
   return tinyml_min(tinyml_max(x, low), high);
 }
 
+/* sum / count, ties away from zero; count > 0 */
+static inline int32_t tinyml_rounded_mean(int32_t sum, int32_t count) {
+  return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+}
+
 /* x + zero_point, clamped to low..high; exact for every x, as the sum is not formed first */
 static inline int8_t tinyml_to_s8(int32_t x, int32_t zero_point, int32_t low, int32_t high) {
   return (int8_t)(tinyml_clamp(x, low - zero_point, high - zero_point) + zero_point);

@@ -62,10 +62,13 @@ def conv(draw: st.DrawFn) -> Case:
 
 @st.composite
 def pool(draw: st.DrawFn) -> Case:
-    """Any pads smaller than the filter."""
+    """Any pads smaller than the filter; or a filter as large as the map, and none."""
     x_shape = draw(images())
-    kernel = (draw(linear_cases.KERNELS), draw(linear_cases.KERNELS))
-    pads = draw(_any_pads(x_shape[1:3], kernel, below=True))
+    if draw(FLAGS):
+        kernel, pads = (x_shape[1], x_shape[2]), ops.Pads()
+    else:
+        kernel = (draw(linear_cases.KERNELS), draw(linear_cases.KERNELS))
+        pads = draw(_any_pads(x_shape[1:3], kernel, below=True))
     # No stride may carry a window past the map.
     room = (x_shape[1] + pads.top, x_shape[2] + pads.left)
     stride = tuple(draw(st.integers(1, 3)) for _ in room)

@@ -1,17 +1,19 @@
 """Average and maximum pools."""
 
 from tinyml.ir import ops
-from tinyml.kernels.call import KernelCall, OpStruct, RowAccess, RowLoop, Span
+from tinyml.kernels.call import Accumulation, KernelCall, OpStruct, RowAccess, RowLoop, Span
 from tinyml.kernels.site import Fields, Site
-from tinyml.quant.params import pool_params
+from tinyml.quant.params import PoolParams, pool_params
 
 
 def pool(site: Site) -> KernelCall:
     """AVERAGE_POOL_2D and MAX_POOL_2D."""
     op = site.node.op
     assert isinstance(op, ops.AveragePool2D | ops.MaxPool2D)
-    kernel = site.kernel()
     params = pool_params(site.graph, site.node)
+    if not site.flatten and isinstance(op, ops.AveragePool2D) and _is_whole_map(site, op):
+        return _average_of_map(site, params)
+    kernel = site.kernel()
     batches, in_height, in_width, channels = site.x.shape
     _, out_height, out_width, _ = site.y.shape
     (height, width), (stride_y, stride_x) = op.filter, op.stride
@@ -48,3 +50,36 @@ def pool(site: Site) -> KernelCall:
         span=Span(in_width, out_width, op.pads.left),
     )
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
+def _is_whole_map(site: Site, op: ops.AveragePool2D) -> bool:
+    return op.filter == site.x.shape[1:3] and op.pads == ops.Pads()
+
+
+def _average_of_map(site: Site, params: PoolParams) -> KernelCall:
+    """The pool whose one window is the whole map: it takes rows in and stores none.
+
+    It needs sums as scratch, which the window kernel does not: so only where rows come one by one.
+    """
+    kernel = site.kernel("map")
+    batches, height, width, channels = site.x.shape
+    fields: Fields = (
+        ("width", width),
+        ("channels", channels),
+        ("count", height * width),
+        ("act_min", params.act_min),
+        ("act_max", params.act_max),
+    )
+    loop = Accumulation(
+        batches=batches,
+        in_height=height,
+        in_row_bytes=width * channels,
+        out_bytes=channels,
+    )
+    return KernelCall(
+        kernel.name,
+        OpStruct(kernel.struct, fields),
+        loop,
+        scratch_bytes=4 * channels,
+        scratch_macro=f"{kernel.scratch}({channels})",
+    )

@@ -19,7 +19,7 @@ void tinyml_avg_pool_s8(const tinyml_pool_s8_op *op, const tinyml_span *span,
         const int8_t *in = rows[ky] + (origin + inside.begin) * op->channels + channel;
         for (int32_t i = 0; i < taps; ++i, in += op->channels) sum += *in;
       }
-      const int32_t mean = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+      const int32_t mean = tinyml_rounded_mean(sum, count);
       *out++ = (int8_t)tinyml_clamp(mean, op->act_min, op->act_max);
     }
   }

@@ -1,16 +1,13 @@
-#include <string.h>
-
 #include "tinyml_fixedpoint.h"
 #include "tinyml_kernels.h"
+#include "tinyml_sums.h"
 
 void tinyml_mean_hw_s8_begin(const tinyml_mean_hw_s8_op *op, int32_t *acc) {
-  memset(acc, 0, (size_t)op->channels * sizeof *acc);
+  tinyml_sums_clear(acc, op->channels);
 }
 
 void tinyml_mean_hw_s8_row(const tinyml_mean_hw_s8_op *op, const int8_t *row, int32_t *acc) {
-  for (int32_t x = 0; x < op->width; ++x) {
-    for (int32_t channel = 0; channel < op->channels; ++channel) acc[channel] += *row++;
-  }
+  tinyml_sums_add(acc, row, op->width, op->channels);
 }
 
 void tinyml_mean_hw_s8_end(const tinyml_mean_hw_s8_op *op, const int32_t *acc, int8_t *out) {
