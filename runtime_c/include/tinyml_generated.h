@@ -35,19 +35,22 @@ static inline void tinyml_chosen_rows(const int8_t **rows, int32_t count, const 
   }
 }
 
-/* Where row `row` of a map of `height` rows lies, of which `held` are there at a time; NULL for a
- * row outside the map. */
-static inline const int8_t *tinyml_ring_row(const int8_t *ring, int32_t held, int32_t height,
-                                            ptrdiff_t row_bytes, int32_t row) {
-  return row < 0 || row >= height ? NULL : ring + row % held * row_bytes;
+/* Where row `row` of a map of `height` rows lies, of which `held` are there at a time: r % held.
+ * Small cores cannot divide; where `held` is a constant, multiplying by its reciprocal is exact. */
+static inline int32_t tinyml_slot(int32_t row, int32_t held, int32_t height) {
+  if (height > 65536 / held) {
+    return row % held;
+  }
+  return row - (int32_t)((uint32_t)row * (uint32_t)(65535 / held + 1) >> 16) * held;
 }
 
-/* As the two above, but for maps of which only `held` rows are there at a time. */
+/* As the two above, for maps of which `held` rows are there at a time. */
 static inline void tinyml_ring_rows(const int8_t **rows, int32_t count, const int8_t *ring,
                                     int32_t held, int32_t height, ptrdiff_t row_bytes,
                                     int32_t first, int32_t step) {
   for (int32_t i = 0; i < count; i++) {
-    rows[i] = tinyml_ring_row(ring, held, height, row_bytes, first + i * step);
+    const int32_t row = first + i * step;
+    rows[i] = row < 0 || row >= height ? NULL : ring + tinyml_slot(row, held, height) * row_bytes;
   }
 }
 
@@ -55,7 +58,8 @@ static inline void tinyml_chosen_ring_rows(const int8_t **rows, int32_t count, c
                                            int32_t held, int32_t height, ptrdiff_t row_bytes,
                                            const int32_t *chosen) {
   for (int32_t i = 0; i < count; i++) {
-    rows[i] = tinyml_ring_row(ring, held, height, row_bytes, chosen[i]);
+    const int32_t row = chosen[i];
+    rows[i] = row < 0 || row >= height ? NULL : ring + tinyml_slot(row, held, height) * row_bytes;
   }
 }
 

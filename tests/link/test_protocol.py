@@ -54,7 +54,11 @@ def test_everything_over_a_good_line(host_toy: Path) -> None:
     with host.run(host_toy) as stream:
         client = Client(stream)
         identity = client.identity()
-        assert (identity.name, identity.op_count, identity.arena_bytes) == ("toy", 3, 1024)
+        assert (identity.name, identity.op_count, identity.arena_bytes) == (
+            "toy",
+            toy.OPS,
+            toy.ARENA_BYTES,
+        )
         assert identity.identity == "0123456789abcdef" * 4
         assert identity.build.startswith("test ")
         assert identity.inputs == (Region(0, 64), Region(64, 300))
@@ -72,7 +76,7 @@ def test_everything_over_a_good_line(host_toy: Path) -> None:
         assert client.invoke(given_).records[0].crc is None
         assert client.high_water(given_).arena_bytes == toy.TOUCHED
         counts = client.count(toy.inputs(turns=200))
-        assert counts.unit == "nanoseconds" and len(counts.ops) == 3
+        assert counts.unit == "nanoseconds" and len(counts.ops) == toy.OPS
         assert counts.total >= max(counts.ops) == counts.ops[1] > 0
 
 
@@ -88,8 +92,54 @@ def test_intermediate_tensors(host_toy: Path) -> None:
         assert client.read_arena(*toy.Y) == x, "not yet changed by op 2"
         assert client.read_arena(0, 64) == given_[0], "not yet wiped by op 2"
         run = client.invoke(given_, stop_after=(2, 0))
-        assert len(run.records) == 3
+        assert len(run.records) == 3, "not yet the other output of op 2"
         assert client.read_arena(0, 1024)[toy.Z[0] :][: toy.Z[1]] == toy.outputs(given_)[1]
+
+
+def test_rows(host_toy: Path) -> None:
+    given_ = toy.inputs(6)
+    p, q = toy.rows(given_)
+    with host.run(host_toy) as stream:
+        client = Client(stream)
+        for stop_bytes, there in ((0, 2), (1, 2), (2, 2), (3, 4), (77, 78), (199, 200), (200, 200)):
+            run = client.invoke(given_, checksums=True, stop_after=(3, 0), stop_bytes=stop_bytes)
+            *_, record, last = run.records if there > 2 else (*run.records, None)
+            assert record and (record.op, record.bytes) == (3, there)
+            assert record.crc == zlib.crc32(p[:there])
+            slot = toy.P[0] + (there // 2 - 1) % 2 * toy.ROW_BYTES
+            assert client.read_arena(slot, toy.ROW_BYTES) == p[there - 2 : there]
+            if last:
+                assert (last.op, last.bytes, last.crc) == (4, there - 2, zlib.crc32(q[: there - 2]))
+        run = client.invoke(given_, checksums=True, stop_after=(3, 0), stop_bytes=201)
+        assert [r.crc for r in run.records[4:]] == [zlib.crc32(p), zlib.crc32(q)]
+        assert client.read_arena(*toy.Q) == q
+        run = client.invoke(given_, checksums=True, stop_after=(4, 0), stop_bytes=50)
+        assert [(r.bytes, r.crc) for r in run.records[4:]] == [
+            (50, zlib.crc32(p[:50])),
+            (50, zlib.crc32(q[:50])),
+        ]
+
+
+def test_rows_are_not_announced_one_by_one(host_toy: Path) -> None:
+    given_ = toy.inputs(7)
+    crc = zlib.crc32(given_[1], zlib.crc32(given_[0]))
+    with host.run(host_toy) as stream:
+        client = Client(stream)
+        for index, data in enumerate(given_):
+            client.write_input(index, data)
+        stream.write(encode(4, 77, struct.pack("<IBHHI", crc, 0, 0, 0, 0)))
+        kinds: list[tuple[int, bytes]] = []
+        received = b""
+        while not any(kind & 0x80 for kind, _ in kinds):
+            received += stream.read(5.0)
+            *frames, received = received.split(b"\0")
+            kinds += [(d[0], d[2]) for d in map(decode, frames) if d]
+        busy = [int.from_bytes(payload, "little") for kind, payload in kinds if kind == 0x7E]
+        later = (2 * toy.ROWS - 2) // 64
+        assert busy[:7] == [0xFFFF, 0, 1, 2, 2, 3, 4]
+        assert len(busy) == 7 + later
+        # A repeated request is still answered as the first was.
+        assert raw_answer(stream, encode(4, 77, struct.pack("<IBHHI", crc, 0, 0, 0, 0)))[2][0] == 0
 
 
 def test_misuse_is_an_error_and_not_an_accident(host_toy: Path) -> None:
@@ -196,6 +246,22 @@ def test_any_damage_is_recovered_from(
         run = client.invoke(given_, checksums=True)
         assert [(r.op, r.output, r.bytes, r.crc) for r in run.records] == toy.checksums(given_)
         assert [client.read_output(i) for i in range(2)] == toy.outputs(given_)
+
+
+@given(writes=PLAN, reads=PLAN, row=st.integers(0, toy.ROWS - 1))
+@settings(BOUNDED, max_examples=30)
+def test_rows_survive_any_damage(
+    host_toy: Path, writes: dict[int, Fault], reads: dict[int, Fault], row: int
+) -> None:
+    given_ = toy.inputs(row)
+    p, _ = toy.rows(given_)
+    there = (row + 1) * toy.ROW_BYTES
+    with host.run(host_toy) as stream:
+        client = impatient(FaultyStream(stream, writes, reads))
+        run = client.invoke(given_, checksums=True, stop_after=(3, 0), stop_bytes=there)
+        assert (run.records[4].bytes, run.records[4].crc) == (there, zlib.crc32(p[:there]))
+        slot = toy.P[0] + row % 2 * toy.ROW_BYTES
+        assert client.read_arena(slot, toy.ROW_BYTES) == p[there - toy.ROW_BYTES : there]
 
 
 REQUESTS = st.one_of(

@@ -1,9 +1,11 @@
-/* A model by hand for testing the link: three ops, two inputs, two outputs, and a few ways to die.
+/* A model by hand for testing the link: five ops, two inputs, two outputs, and a few ways to die.
  *
- *   arena: a[64] b[300] x[64] y[64] z[300]        in 1024 bytes
+ *   arena: a[64] b[300] x[64] y[64] z[300] p[2][2] q[100][2]        in 1024 bytes
  *   op 0:  x = a + 1
  *   op 1:  y = x, after a loop of LOOP_UNIT * a[0] turns
  *   op 2:  z = b backwards (output 0), and y ^= 0x55 in place (output 1); then wipes a and b
+ *   op 3:  p = z + 3, in 100 rows of which two are held, each after a loop of ROW_UNIT * a[0] turns
+ *   op 4:  q = each row of p and the one before it, xored; a row as soon as p has it
  *
  * a[1] chooses a fate for op 1: see FATE_*. */
 #include <stddef.h>
@@ -19,8 +21,13 @@
 #define X 364u
 #define Y 428u
 #define Z 492u
-#define RECORDS 4u
+#define P 792u
+#define Q 796u
+#define ROWS 100u
+#define ROW_BYTES 2u
+#define RECORDS 6u
 #define LOOP_UNIT 1000u
+#define ROW_UNIT 5u
 
 enum { FATE_FAULT = 0xED, FATE_HANG = 0xEC, FATE_OVERFLOW = 0xEE, FATE_REFUSE = 0xEB };
 
@@ -64,6 +71,7 @@ static tinyml_status invoke(tinyml_model *model) {
   for (size_t i = 0; i < 64; ++i) arena[X + i] = (uint8_t)(arena[A + i] + 1u);
   if (tell(model, 0, 0, X, 64)) return TINYML_STOPPED;
 
+  const uint32_t turns = arena[A];
   const uint32_t fate = arena[A + 1];
   if (fate == FATE_REFUSE) return TINYML_ERROR_ALIGNMENT;
   if (fate == FATE_OVERFLOW) zeroed = overflow(0);
@@ -76,7 +84,7 @@ static tinyml_status invoke(tinyml_model *model) {
 #else
   if (fate == FATE_FAULT) __builtin_trap();
 #endif
-  spin(LOOP_UNIT * arena[A]);
+  spin(LOOP_UNIT * turns);
   memcpy(arena + Y, arena + X, 64);
   if (tell(model, 1, 0, Y, 64)) return TINYML_STOPPED;
 
@@ -85,6 +93,19 @@ static tinyml_status invoke(tinyml_model *model) {
   memset(arena + A, 0x77, X);
   if (tell(model, 2, 0, Z, 300)) return TINYML_STOPPED;
   if (tell(model, 2, 1, Y, 64)) return TINYML_STOPPED;
+
+  for (size_t row = 0; row < ROWS; ++row) {
+    const size_t at = ROW_BYTES * row;
+    const size_t now = P + ROW_BYTES * (row % 2u);
+    const size_t before = P + ROW_BYTES * ((row + 1u) % 2u);
+    spin(ROW_UNIT * turns);
+    for (size_t i = 0; i < ROW_BYTES; ++i) arena[now + i] = (uint8_t)(arena[Z + at + i] + 3u);
+    if (tell(model, 3, 0, now, ROW_BYTES)) return TINYML_STOPPED;
+    for (size_t i = 0; i < ROW_BYTES; ++i) {
+      arena[Q + at + i] = arena[now + i] ^ (row > 0 ? arena[before + i] : 0u);
+    }
+    if (tell(model, 4, 0, Q + at, ROW_BYTES)) return TINYML_STOPPED;
+  }
   return TINYML_OK;
 }
 
@@ -101,7 +122,7 @@ int main(void) {
       .name = "toy",
       .identity = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
       .arena_bytes = ARENA_BYTES,
-      .op_count = 3,
+      .op_count = 5,
       .input_count = 2,
       .output_count = 2,
       .inputs = inputs,

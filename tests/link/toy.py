@@ -14,9 +14,11 @@ SOURCE = Path(__file__).with_name("toy.c")
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror"]
 
 ARENA_BYTES = 1024
-TOUCHED = 492 + 300
-X, Y, Z = (364, 64), (428, 64), (492, 300)
-LOOP_UNIT = 1000
+TOUCHED = 796 + 200
+X, Y, Z, P, Q = (364, 64), (428, 64), (492, 300), (792, 4), (796, 200)
+ROWS, ROW_BYTES = 100, 2
+OPS, RECORDS = 5, 6
+LOOP_UNIT, ROW_UNIT = 1000, 5
 FAULT, HANG, OVERFLOW, REFUSE = 0xED, 0xEC, 0xEE, 0xEB
 
 
@@ -60,9 +62,17 @@ def outputs(given: list[bytes]) -> list[bytes]:
     return [bytes(byte ^ 0x55 for byte in x), given[1][::-1]]
 
 
+def rows(given: list[bytes]) -> tuple[bytes, bytes]:
+    """What ops 3 and 4 compute row by row."""
+    p = bytes((byte + 3) & 0xFF for byte in outputs(given)[1][: ROWS * ROW_BYTES])
+    before = bytes(ROW_BYTES) + p
+    return p, bytes(a ^ b for a, b in zip(p, before, strict=False))
+
+
 def checksums(given: list[bytes]) -> list[tuple[int, int, int, int]]:
-    """(op, output, bytes, CRC) of every observation."""
+    """(op, output, bytes, CRC) of every observed output."""
     x = bytes((byte + 1) & 0xFF for byte in given[0])
     y, z = outputs(given)
-    seen = [(0, 0, x), (1, 0, x), (2, 0, z), (2, 1, y)]
+    p, q = rows(given)
+    seen = [(0, 0, x), (1, 0, x), (2, 0, z), (2, 1, y), (3, 0, p), (4, 0, q)]
     return [(op, output, len(data), zlib.crc32(data)) for op, output, data in seen]

@@ -108,8 +108,8 @@ def numbered(name: str, index: int, count: int) -> str:
     return name if count == 1 else f"{name}{index}"
 
 
-def row_of(row: str, row_bytes: int, held: int | None = None) -> str:
-    """How far row `row` lies from the first; in a ring of `held` rows, if given."""
-    if held == 1:
-        return ""
-    return f"{row_bytes} * {row}" if held is None else f"{row_bytes} * ({row} % {held})"
+def row_offset(row_bytes: int, height: int, ring: StreamedRows | None) -> str:
+    """How far row y lies from where its map begins, "" where every row lies there."""
+    if ring is None:
+        return f"{row_bytes} * y"
+    return f"{row_bytes} * tinyml_slot(y, {ring.held}, {height})" if ring.held > 1 else ""

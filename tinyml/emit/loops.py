@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinyml.emit.context import Context, PointerView, RowsView, numbered, row_of
+from tinyml.emit.context import Context, PointerView, RowsView, numbered, row_offset
 from tinyml.emit.literals import call as call_lines
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Tensor
@@ -157,8 +157,7 @@ def _row_step(ctx: Context, loop: RowLoop) -> Driven:
         place = (name, str(ring.held)) if ring else (name,)
         rows.append(_rows(ctx, access, at, name, place, "y", 2))
     (result,) = ctx.results
-    ring = ctx.ring(result)
-    offset = row_of("y", loop.out_row_bytes, ring.held if ring else None)
+    offset = row_offset(loop.out_row_bytes, loop.out_height, ctx.ring(result))
     pointers.append(PointerView("out", "int8_t", ctx.address(result), offset=offset))
     view = RowStepView(
         height=loop.out_height,
@@ -290,7 +289,7 @@ def _accumulation(ctx: Context, loop: Accumulation) -> Driven:
 def _accumulation_step(ctx: Context, loop: Accumulation) -> Driven:
     (operand,), (result,) = ctx.activations, ctx.results
     ring = ctx.ring_read(operand, loop.in_height, loop.in_row_bytes)
-    offset = row_of("y", loop.in_row_bytes, ring.held if ring else None)
+    offset = row_offset(loop.in_row_bytes, loop.in_height, ring)
     pointers = (
         PointerView("in", "const int8_t", ctx.address(operand), offset=offset),
         PointerView("out", "int8_t", ctx.whole(result)),
