@@ -39,29 +39,34 @@ def inspection(model: Path, graph: Graph) -> Inspection:
 def plan_report(model: Path, board: Board, plan: Plan, model_macs: int) -> PlanReport:
     """A plan, layer by layer; `model_macs` are the MACs of the model as it was imported."""
     graph, memory = plan.graph, plan.memory
-    layers = tuple(
-        LayerPlan(
-            name=node.name,
-            op=node.op.kind,
-            inputs=_shapes(graph, node)[0],
-            outputs=_shapes(graph, node)[1],
-            macs=graph.macs(node),
-            peak_sram_bytes=peak,
-            kernel=plan.calls[node.name].kernel,
+    rings = plan.schedule.ring_rows
+    nodes = {node.name: node for node in graph.nodes}
+    layers, segments = [], []
+    for index, (segment, peak) in enumerate(zip(plan.schedule.segments, memory.peaks, strict=True)):
+        members = [nodes[name] for name in segment.nodes]
+        layers += [
+            LayerPlan(
+                name=node.name,
+                op=node.op.kind,
+                inputs=_shapes(graph, node)[0],
+                outputs=_shapes(graph, node)[1],
+                macs=graph.macs(node),
+                peak_sram_bytes=peak,
+                kernel=plan.calls[node.name].kernel,
+                segment=index,
+                ring_rows=rings.get(node.outputs[0]),
+            )
+            for node in members
+        ]
+        segments.append(
+            SegmentPlan(
+                kind=segment.kind.value,
+                ops=segment.nodes,
+                peak_sram_bytes=peak,
+                macs=sum(graph.macs(node) for node in members),
+            )
         )
-        for node, peak in zip(graph.nodes, memory.peaks, strict=True)
-    )
-    by_name = {layer.name: layer for layer in layers}
-    segments = tuple(
-        SegmentPlan(
-            kind=segment.kind.value,
-            ops=segment.nodes,
-            peak_sram_bytes=max(by_name[name].peak_sram_bytes for name in segment.nodes),
-            macs=sum(by_name[name].macs for name in segment.nodes),
-        )
-        for segment in plan.schedule.segments
-    )
-    macs = sum(layer.macs for layer in layers)
+    macs = sum(segment.macs for segment in segments)
     return PlanReport(
         model=str(model),
         board=board.name,
@@ -72,8 +77,8 @@ def plan_report(model: Path, board: Board, plan: Plan, model_macs: int) -> PlanR
         macs=macs,
         model_macs=model_macs,
         feed=plan.feed,
-        segments=segments,
-        layers=layers,
+        segments=tuple(segments),
+        layers=tuple(layers),
         pareto=(ParetoPoint(memory.arena_bytes, macs),),
         picture=draw(graph, plan.schedule, memory, width=80),
     )

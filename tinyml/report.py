@@ -62,22 +62,43 @@ def plan(console: Console, report: PlanReport) -> None:
 
 
 def layers(console: Console, report: PlanReport) -> None:
-    """One line per layer: op, shapes, MACs, live SRAM; the peak is marked."""
+    """One line per layer: op, shapes, MACs, live SRAM; the peak is marked.
+
+    Layers that stream rows to each other are one segment: its SRAM stands beside the
+    first, and beside each how many rows of its output are held at a time.
+    """
+    streams = any(layer.ring_rows is not None for layer in report.layers)
     table = _table(
-        ("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"), ("SRAM", "right")
+        ("op", "left"),
+        ("input", "left"),
+        ("output", "left"),
+        *([("held", "right")] if streams else []),
+        ("MACs", "right"),
+        ("SRAM", "right"),
     )
+    last = -1
     for index, layer in enumerate(report.layers):
-        peak = layer.peak_sram_bytes == report.peak_sram_bytes
+        mark = " *" if layer.peak_sram_bytes == report.peak_sram_bytes else "  "
+        sram = f"{layer.peak_sram_bytes:,}{mark}" if layer.segment != last else f'"{mark}'
+        held = "all" if layer.ring_rows is None else _rows(layer.ring_rows)
         table.add_row(
             str(index),
             layer.op,
             _shapes(layer.inputs),
             _shapes(layer.outputs),
+            *([held] if streams else []),
             _count(layer.macs),
-            f"{layer.peak_sram_bytes:,}{' *' if peak else '  '}",
+            sram,
         )
+        last = layer.segment
     console.print(table)
     console.print("SRAM: live bytes of the arena while the layer runs; * is the peak")
+    if streams:
+        console.print('held: rows of the output that are stored at a time; ": the same segment')
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def build(console: Console, report: BuildReport) -> None:

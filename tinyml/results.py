@@ -63,9 +63,13 @@ class LayerPlan:
     outputs: tuple[tuple[int, ...], ...]
     macs: int
     peak_sram_bytes: int
-    """Live arena bytes while the operator runs."""
+    """Live arena bytes while the operator's segment runs."""
     kernel: str
     """The C kernel; empty for an operator that is only a view."""
+    segment: int
+    """Index of the segment that it runs in."""
+    ring_rows: int | None
+    """Rows of its output that are held at a time; None where the output is stored whole."""
 
 
 @dataclass(frozen=True, slots=True)
