@@ -176,7 +176,7 @@ def _limit_biases(
         if layer is None:
             continue
         (x,), outs = read_by(node), staying[node.output]
-        bias = graph.operands(node)[2] if len(node.inputs) > 2 else None
+        bias = graph.operands(node)[2]
         total = layer.added(_offsets(graph, node, known, staying))
         if bias is not None:
             total = total + bias.values.astype(np.int64)

@@ -99,10 +99,9 @@ def _cut_linear(
 
     `shared`: constants that others read, too, as they were.
     """
-    x, w, *_ = graph.operands(node)
+    x, w, bias = graph.operands(node)
     assert x is not None and w is not None
     ins, outs = kept[x.name], kept[node.output]
-    bias = graph.operands(node)[2] if len(node.inputs) > 2 else None
     weights = w if ins.size == channels(x) else _cut_inputs(node.op, w, ins, channels(x))
     if outs.size < channels(graph.tensors[node.output]):
         weights = _cut_outputs(node.op, weights, outs)
@@ -119,7 +118,7 @@ def _cut_linear(
             new = replace(new, name=unused(new.name, tensors))
         tensors[new.name] = new
         inputs.append(new.name)
-    return replace(node, inputs=tuple(inputs[: max(len(node.inputs), 2 if total is None else 3)]))
+    return replace(node, inputs=tuple(inputs))
 
 
 def _cut_inputs(op: ops.Op, w: Tensor, ins: Indices, count: int) -> Tensor:
