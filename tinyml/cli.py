@@ -50,8 +50,17 @@ BoardName = Annotated[str, typer.Option("--board", help="See `tinyml boards`.", 
 Sram = Annotated[
     int | None, typer.Option("--sram", min=1, help="The most bytes that the arena may take.")
 ]
-Schedule = Annotated[str, typer.Option(help="auto, or layer: one operator after the other.")]
+Schedule = Annotated[
+    str,
+    typer.Option(
+        help="layer: one operator after the other; stream: rows through ring buffers; "
+        "auto: what needs the least memory."
+    ),
+]
 Feed = Annotated[str, typer.Option(help="How the input comes; whole: all of it lies in RAM.")]
+Io = Annotated[
+    str, typer.Option("--io", help="model: inputs and outputs as they are; int8: none in float32.")
+]
 Port = Annotated[
     str | None,
     typer.Option(help="A serial port such as /dev/ttyUSB0, or socket://host:port."),
@@ -72,10 +81,11 @@ def plan(
     sram: Sram = None,
     schedule: Schedule = "auto",
     feed: Feed = "whole",
+    io: Io = "model",
     as_json: Json = False,
 ) -> None:
     """Place every buffer, and show the memory each layer needs."""
-    result = pipeline.plan(model, board, sram=sram, schedule=schedule, feed=feed)
+    result = pipeline.plan(model, board, sram=sram, schedule=schedule, feed=feed, io=io)
     _show(result, report.plan, as_json)
 
 
@@ -90,10 +100,11 @@ def build(
     sram: Sram = None,
     schedule: Schedule = "auto",
     feed: Feed = "whole",
+    io: Io = "model",
     as_json: Json = False,
 ) -> None:
     """Generate the C project and compile the firmware."""
-    result = pipeline.build(model, board, out, sram=sram, schedule=schedule, feed=feed)
+    result = pipeline.build(model, board, out, sram=sram, schedule=schedule, feed=feed, io=io)
     _show(result, report.build, as_json)
 
 

@@ -35,10 +35,11 @@ from tinyml.results import (
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.schedule import Schedule
 from tinyml.schedule.search import best_schedule, calls_of, stream_schedule
-from tinyml.verify import run_project, verify_project
+from tinyml.verify import deployed_graph, run_project, verify_project
 
 SCHEDULES = ("auto", "layer", "stream")
 FEEDS = ("whole",)
+IOS = ("model", "int8")
 
 
 def inspect(model: Path) -> Inspection:
@@ -88,11 +89,17 @@ def _placed(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -
 
 
 def plan(
-    model: Path, board: str, *, sram: int | None = None, schedule: str = "auto", feed: str = "whole"
+    model: Path,
+    board: str,
+    *,
+    sram: int | None = None,
+    schedule: str = "auto",
+    feed: str = "whole",
+    io: str = "model",
 ) -> PlanReport:
-    """Where every buffer lies and what each layer needs."""
-    _check_options(schedule, feed)
-    target, graph = load_board(board), importers.load(model)
+    """Where every buffer lies and what each layer needs; options as for `build`."""
+    _check_options(schedule, feed, io)
+    target, graph = load_board(board), deployed_graph(model, io)
     model_macs = sum(graph.macs(node) for node in graph.nodes)
     made = make_plan(graph, target, sram=sram, schedule=schedule)
     return describe.plan_report(model, target, made, model_macs)
@@ -106,17 +113,22 @@ def build(
     sram: int | None = None,
     schedule: str = "auto",
     feed: str = "whole",
+    io: str = "model",
     compiler: str = "auto",
 ) -> BuildReport:
-    """Generate the project in `out` (default: MODEL-BOARD, here) and compile it."""
-    _check_options(schedule, feed)
-    target, graph = load_board(board), importers.load(model)
+    """Generate the project in `out` (default: MODEL-BOARD, here) and compile it.
+
+    `io` is "model", for inputs and outputs as the model has them, or "int8", for
+    int8 in place of float32. For `sram` and `schedule` see `make_plan`.
+    """
+    _check_options(schedule, feed, io)
+    target, graph = load_board(board), deployed_graph(model, io)
     project = emit(
         make_plan(graph, target, sram=sram, schedule=schedule),
         target,
         Path(f"{model.stem}-{board}") if out is None else out,
         source=model.read_bytes(),
-        options={"schedule": schedule, "feed": feed, "sram": sram},
+        options={"schedule": schedule, "feed": feed, "io": io, "sram": sram},
     )
     return describe.build_report(toolchain.build(project, compiler))
 
@@ -175,8 +187,9 @@ def doctor() -> DoctorReport:
     return diagnose()
 
 
-def _check_options(schedule: str, feed: str) -> None:
-    for option, given, known in (("schedule", schedule, SCHEDULES), ("feed", feed, FEEDS)):
+def _check_options(schedule: str, feed: str, io: str) -> None:
+    options = (("schedule", schedule, SCHEDULES), ("feed", feed, FEEDS), ("io", io, IOS))
+    for option, given, known in options:
         if given not in known:
             raise PlanError(
                 f"--{option} {given} is not known to this version",

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +37,15 @@ class Deployed:
     """Nodes of `optimized` by their index on the target."""
 
 
+def deployed_graph(model: Path, io: str) -> Graph:
+    """The graph that a firmware of the model file computes; `io` as for `pipeline.build`."""
+    graph = importers.load(model)
+    return passes.int8_io(graph) if io == "int8" else graph
+
+
 def deployed(project: Project) -> Deployed:
     """The graphs of a project; ModelError when this version would not make the same ones."""
-    imported = importers.load(project.model_path)
+    imported = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
     optimized = passes.optimize(imported)
     by_name = {node.name: node for node in optimized.nodes}
     names = [op.name for op in project.manifest.ops]
@@ -114,7 +121,7 @@ def run_project(
     progress: Progress | None,
 ) -> RunReport:
     """One inference on the target; `progress` follows the bytes of each input."""
-    graph = importers.load(project.model_path)
+    graph = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
     sample = as_arrays(graph, inputs)
     with connected(project, port) as client:
         outputs = _typed(graph, client.infer([array.tobytes() for array in sample], progress))

@@ -8,11 +8,14 @@ from tinyml.passes.dead_channels import remove_dead_channels
 from tinyml.passes.fold_constants import fold_constants
 from tinyml.passes.fold_pads import fold_pads
 from tinyml.passes.fuse_activations import fuse_activations
+from tinyml.passes.int8_io import int8_io
 from tinyml.passes.merge_moves import merge_moves
 from tinyml.passes.remove_dead import remove_dead
 from tinyml.passes.remove_noops import remove_noops
 from tinyml.passes.remove_round_trips import remove_round_trips
 from tinyml.passes.sink_transposes import sink_transposes
+
+__all__ = ["PASSES", "int8_io", "optimize"]
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     remove_dead,
