@@ -289,6 +289,9 @@ def test_ring_that_something_else_needs() -> None:
     schedule = chain.with_segment(rings=(*chain.schedule.segments[0].rings, Ring("y", 1)))
     with pytest.raises(PlanError, match="'y' is held in a ring, but the application needs it"):
         chain.check(schedule=schedule)
+    for ring in (Ring("x", 30), Ring("y", 1)):
+        with pytest.raises(PlanError, match=f"only some rows of '{ring.tensor}' are stored"):
+            plan_memory(chain.graph, chain.with_segment(rings=(ring,)), chain.calls)
 
 
 def test_rings_that_are_none() -> None:
@@ -301,11 +304,14 @@ def test_rings_that_are_none() -> None:
     ):
         with pytest.raises(PlanError, match=message):
             case.check(schedule=case.with_segment(rings=(*rings, wrong)))
-    for rows in (0, 31):
-        schedule = case.with_segment(rings=(Ring("a", rows), *rings[1:]))
-        for refuse in (case.check_schedule, lambda s: case.check(schedule=s)):
-            with pytest.raises(PlanError, match=f"a ring holds {rows} of the 30 rows of 'a'"):
-                refuse(schedule)
+    for tensor, rows, height in (("a", 0, 30), ("a", 31, 30), ("d", 2, 1)):
+        others = [ring for ring in rings if ring.tensor != tensor]
+        schedule = case.with_segment(rings=(Ring(tensor, rows), *others))
+        message = f"a ring holds {rows} of the {height} rows of '{tensor}'"
+        with pytest.raises(PlanError, match=message):
+            plan_memory(case.graph, schedule, case.calls)
+        with pytest.raises(PlanError, match=message):
+            case.check(schedule=schedule)
 
 
 def test_ring_larger_than_its_buffer() -> None:
@@ -335,9 +341,25 @@ def test_calls_that_do_not_stream() -> None:
         with pytest.raises(PlanError, match=message):
             case.check()
         case.calls[node] = good
-    with pytest.raises(PlanError, match="RELU 'n_b' cannot give its result row by row"):
-        case.calls["n_b"] = _changed(case.calls["n_b"], batches=2)
-        plan_memory(case.graph, case.schedule, case.calls)
+    for node in ("n_b", "n_d"):
+        calls = {**case.calls, node: _changed(case.calls[node], batches=2)}
+        with pytest.raises(PlanError, match=f"'{node}' cannot give its result row by row"):
+            plan_memory(case.graph, case.schedule, calls)
+
+
+def test_node_of_two_outputs_in_a_stream() -> None:
+    net = Maps()
+    net.map("x", 8, 8)
+    net.op("a", ["x"], 64, more=[("b", 64)])
+    net.shape["b"] = (8, 8)
+    net.conv("y", "b", 8, taps=1)
+    net.calls["n_a"] = net.calls["n_y"]
+    graph = net.graph("a", "y")
+    program = tuple(i % 2 for i in range(16))
+    schedule = Schedule((Segment(SegmentKind.STREAM, ("n_a", "n_y"), (), program),))
+    plan = plan_memory(graph, schedule, net.calls)
+    with pytest.raises(PlanError, match="'n_a' does not work row by row"):
+        check_plan(graph, schedule, net.calls, plan)
 
 
 def test_reader_that_sees_other_rows_than_the_ring_has() -> None:

@@ -77,7 +77,7 @@ def lifetimes(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall])
 def _check_ring(value: Value, first: int, last: int) -> None:
     """PlanError where something outside the segment would need rows that are gone."""
     name = value.tensors[0]
-    if value.writer is None or value.kept or first != last or len(value.tensors) > 1:
+    if value.writer is None or value.kept or first != last:
         raise PlanError(f"only some rows of '{name}' are stored, but not only one segment needs it")
 
 
