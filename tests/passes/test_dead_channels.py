@@ -364,6 +364,26 @@ def test_a_factor_of_zero() -> None:
         assert cut(b.graph(b.conv(y, 2, (1, 1)))) == found
 
 
+def test_a_factor_that_may_be_anything() -> None:
+    """Not known is not 0, where the zero point is 0, either."""
+    b = GraphBuilder()
+    x = b.input(SHAPE, per_tensor(0.05))
+    a = kill(b, b.conv(x, 4, (1, 1), quant=per_tensor(0.05), output="a"), (1,), 5000)
+    y = b.node(ops.Mul(), (b.conv(x, 4, (1, 1), quant=per_tensor(0.05)), a), QUANT)
+    assert cut(b.graph(b.conv(y, 2, (1, 1)))) == {}
+
+
+@pytest.mark.parametrize("dead", [(), (1, 2)])
+def test_weights_that_are_an_operand_elsewhere(dead: tuple[int, ...]) -> None:
+    b, x = starting((1, 6))
+    y = kill(b, b.dense(x, 4, quant=QUANT, output="a"), dead, 3000)
+    w = b.nodes[-1].inputs[1]
+    z = b.node(ops.Add(), (b.dense(x, 6), w), QUANT)
+    z = b.node(ops.Reshape((1, 1, 4, 6)), (z,))
+    graph = b.graph(b.dense(y, 2), unread(b, b.conv(z, 2, (1, 1)), (0, 3)))
+    assert cut(graph) == ({"a": 2} if dead else {})
+
+
 # Ops that move channels
 
 
@@ -450,6 +470,16 @@ def test_pad_along_channels() -> None:
     op = after(graph, 1)
     assert isinstance(op, ops.Pad) and op.paddings[-1] == (0, 0)
     assert kinds(optimize(graph)) == ["CONV_2D", "CONV_2D"]
+
+
+def test_pad_along_channels_where_some_of_it_stays() -> None:
+    b, x = starting()
+    a = b.conv(x, 4, (1, 1), quant=QUANT, output="a")
+    y = b.node(ops.Pad(((0, 0), (0, 0), (0, 0), (2, 3)), 77), (a,), output="y")
+    graph = b.graph(unread(b, b.conv(y, 2, pads=AROUND), (0, 3, 8)))
+    assert cut(graph) == {"a": 3, "y": 6}
+    op = after(graph, 1)
+    assert isinstance(op, ops.Pad) and op.paddings[-1] == (1, 2)
 
 
 # Fully connected layers
