@@ -86,10 +86,11 @@ def random_maps(rng: Random, nodes: int, *, height: int = 9) -> tuple[Graph, dic
             operands = [source, *rng.choices(unread or like, k=rng.randint(1, 2))]
             names.append(net.merge(f"t{i}", operands, wide))
         elif kind < 0.47:
-            table = [
-                tuple(sorted((y * rows // (2 * rows), min(y * rows // (2 * rows) + 1, rows - 1))))
-                for y in range(2 * rows)
+            table: list[tuple[int, ...]] = [
+                (y // 2, min(y // 2 + 1, rows - 1)) for y in range(2 * rows)
             ]
+            if rng.random() < 0.4:  # what a PAD of whole images and more may do
+                table = [(rng.randint(-1, rows - 1),) for _ in range(rng.randint(1, 2 * rows))]
             names.append(net.pick(f"t{i}", source, table))
         elif kind < 0.52:
             names.append(net.mean(f"t{i}", source, width))

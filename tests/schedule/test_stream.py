@@ -1,6 +1,7 @@
 """Stream segments: programs played row by row, and rings no larger than they must be."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from random import Random
 
@@ -159,15 +160,23 @@ def test_several_results_and_a_tensor_stored_whole() -> None:
     assert _rings(net, "d", "c", "head") == {"a": 3, "b": 3}
 
 
-def test_results_far_apart_keep_pace() -> None:
-    """One result does not run ahead of another that has to wait for a second input."""
+@pytest.mark.parametrize("first", ["w", "z"])
+def test_results_far_apart_keep_pace(first: str) -> None:
+    """One result does not run ahead of another that waits for an input that has to grow."""
     net = Maps()
-    net.conv("u", net.map("x1", 30, 8), 8, taps=1)
     net.conv("a", net.map("x0", 30, 8), 8, taps=1)
-    net.conv("v", "u", 8, pad=1)
-    net.merge("z", ["a", "v"], 8)
-    net.conv("w", "a", 8, taps=1)
-    assert _rings(net, "z", "w") == {"u": 3, "a": 1, "v": 1}
+    net.conv("u", net.map("x1", 30, 8), 8, taps=1)
+    net.conv("v", net.conv("t", "u", 8, pad=1), 8, pad=2, bottom=2, taps=5)
+    net.merge("r", ["u", "v"], 8)
+    for name in ("w", "z") if first == "w" else ("z", "w"):
+        net.merge("z", ["a", "r"], 8) if name == "z" else net.conv("w", "a", 8, taps=1)
+    assert _rings(net, "z", "w") == {"u": 4, "t": 5, "a": 1, "v": 1, "r": 1}
+
+
+def test_padding_rows_wait_for_nothing() -> None:
+    net = Maps()
+    net.pick("y", net.mean("m", net.map("x", 5, 8), 8), [(-1,), (0,), (-1,)])
+    assert _checked(net.graph("y"), net.calls).program == (1, 0, 0, 0, 0, 0, 1, 1)
 
 
 def test_a_part_of_a_graph_stores_what_the_rest_uses() -> None:
@@ -207,6 +216,20 @@ def test_other_rows_of_the_same_tensor_do_not_stream() -> None:
     graph = net.graph("y")
     assert all(streamable(graph, node, net.calls[node.name]) for node in graph.nodes)
     assert stream_segment(graph, net.calls, ("n_a", "n_y"), kept=frozenset({"y"})) is None
+
+
+def test_parts_of_tensors_do_not_stream() -> None:
+    net = Maps()
+    net.map("x", 8, 8)
+    net.conv("y", "x", 8, taps=1)
+    net.shape["x"] = (4, 8)
+    net.conv("half", "x", 8, taps=1)
+    graph = net.graph("y", "half")
+    assert [streamable(graph, n, net.calls[n.name]) for n in graph.nodes] == [True, False]
+    loop = net.calls["n_y"].loop
+    assert isinstance(loop, RowLoop)
+    twice = replace(net.calls["n_y"], loop=replace(loop, batches=2))
+    assert not streamable(graph, graph.nodes[0], twice)
 
 
 def test_what_streams() -> None:

@@ -38,8 +38,7 @@ class RowInput:
     height: int
     row_bytes: int
     needed: tuple[int, ...]
-    """Per step, how many rows must have been there: the last that it or an earlier one reads,
-    plus 1."""
+    """Per step, how many rows must have been computed: the last that it reads, plus 1."""
     oldest: tuple[int, ...]
     """Per step, and once more after the last one: the first row that it or a later one reads;
     `height` where there is none."""
@@ -61,7 +60,7 @@ class RowNode:
     height: int
     row_bytes: int
     inputs: tuple[RowInput, ...]
-    """One for each activation; its rows, if it is read twice, are those of both."""
+    """One for each activation, even if it is read twice."""
 
     @property
     def accumulates(self) -> bool:
@@ -94,20 +93,12 @@ def row_node(graph: Graph, node: Node, call: KernelCall) -> RowNode | None:
         steps = height = loop.out_height
         row_bytes = loop.out_row_bytes
         accesses = [access for access in loop.inputs if access.constant is None]
-    if height * row_bytes != graph.tensors[node.output].nbytes:
-        return None
     for name, access in zip(operands, accesses, strict=True):
         if access.height * access.row_bytes != graph.tensors[name].nbytes:
             return None
         rows = _row_input(name, access, steps)
-        if name in found:
-            other = found[name]
-            if other.height != rows.height:
-                return None
-            needed = tuple(map(max, other.needed, rows.needed))
-            oldest = tuple(map(min, other.oldest, rows.oldest))
-            rows = RowInput(name, rows.height, rows.row_bytes, needed, oldest)
-        found[name] = rows
+        if found.setdefault(name, rows) != rows:
+            return None
     return RowNode(node.name, node.output, steps, height, row_bytes, tuple(found.values()))
 
 
@@ -152,12 +143,9 @@ def row_program(nodes: Sequence[RowNode], *, kept: frozenset[str]) -> RowProgram
         for rows in node.inputs:
             if rows.tensor in producers and not fits_rows(producers[rows.tensor], rows):
                 return None
-    ways = [_Run.start(nodes, kept, spread=False)]
-    ways[0].finish()
-    if ways[0].chose:
-        ways.append(_Run.start(nodes, kept, spread=True))
-        ways[1].finish()
-    return min((way.result() for way in ways), key=lambda found: found.ring_bytes)
+    run = _Run.start(nodes, kept)
+    run.finish()
+    return run.result()
 
 
 @dataclass(slots=True)
@@ -165,8 +153,6 @@ class _Run:
     """The state of a segment while its order of rows is sought; nodes by position."""
 
     nodes: Sequence[RowNode]
-    spread: bool
-    """Whether readers may grow their rings instead of the ring that they read."""
     inputs: list[list[tuple[int, tuple[int, ...]]]]
     """Per node, the producers in the segment and the steps of theirs that each step needs."""
     readers: list[list[tuple[int, tuple[int, ...]]]]
@@ -179,11 +165,9 @@ class _Run:
     waiting: list[int]
     """A heap of the nodes that may be able to run, negated: the most downstream first."""
     queued: list[bool]
-    chose: bool = False
-    """Whether there was a choice which ring grows."""
 
     @staticmethod
-    def start(nodes: Sequence[RowNode], kept: frozenset[str], *, spread: bool) -> "_Run":
+    def start(nodes: Sequence[RowNode], kept: frozenset[str]) -> "_Run":
         at = {node.output: i for i, node in enumerate(nodes)}
         inputs: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in nodes]
         readers: list[list[tuple[int, tuple[int, ...]]]] = [[] for _ in nodes]
@@ -203,7 +187,6 @@ class _Run:
         waiting = sorted(-i for i in range(len(nodes)))
         return _Run(
             nodes=nodes,
-            spread=spread,
             inputs=inputs,
             readers=readers,
             ring=ring,
@@ -283,9 +266,6 @@ class _Run:
         holders = [c for c, rows in self.readers[wanted] if rows[self.done[c]] == oldest]
         if not holders or not all(map(self._ready, holders)):
             return [wanted]
-        self.chose = True
-        if not self.spread:
-            return [wanted]
         freed = self._oldest(wanted, ran=holders) - oldest
         cost = sum(self.nodes[c].row_bytes for c in holders)
         return holders if cost < freed * self.nodes[wanted].row_bytes else [wanted]
@@ -308,13 +288,12 @@ def _row_input(tensor: str, access: RowAccess, steps: int) -> RowInput:
     there = (rows >= 0) & (rows < access.height)
     last = np.where(there, rows, -1).max(axis=1)
     first = np.where(there, rows, access.height).min(axis=1)
-    needed = np.maximum.accumulate(last) + 1
     oldest = np.minimum.accumulate(first[::-1])[::-1]
     return RowInput(
         tensor,
         access.height,
         access.row_bytes,
-        tuple(needed.tolist()),
+        tuple((last + 1).tolist()),
         (*oldest.tolist(), access.height),
     )
 
