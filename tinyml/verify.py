@@ -21,6 +21,7 @@ from tinyml.errors import CheckFailedError, ModelError
 from tinyml.fill import Fill
 from tinyml.ir.graph import Array, Graph, Node
 from tinyml.link import Client, Invocation, Progress
+from tinyml.locate import first_wrong_piece
 from tinyml.results import Mismatch, RunReport, VerifyReport
 from tinyml.runners import open_target
 from tinyml.samples import as_arrays, draw_samples
@@ -168,10 +169,11 @@ def _compare(
     where = _first_difference(model, run, inner)
     if where is not None:
         op, output = where
-        client.invoke(data, stop_after=where)
         entry = project.manifest.ops[op].outputs[output]
         want = inner[entry.name]
-        raw = client.read_arena(entry.offset, entry.bytes)
+        raw = bytearray(want.tobytes())
+        start, piece = first_wrong_piece(client, data, where, entry, bytes(raw))
+        raw[start : start + len(piece)] = piece
         got = np.frombuffer(raw, want.dtype).reshape(want.shape)
         first = _mismatch(index, model.nodes[op], entry.name, want, got)
         if first is None:

@@ -26,9 +26,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def tampered(model: Path, out: Path, pattern: str, replacement: str) -> VerifyReport:
+def tampered(
+    model: Path, out: Path, pattern: str, replacement: str, schedule: str = "auto"
+) -> VerifyReport:
     """Verifies a project whose generated C was changed after it was generated."""
-    pipeline.build(model, "host", out)
+    pipeline.build(model, "host", out, schedule=schedule)
     changed = 0
     for path in (out / "src").glob("*.c"):
         text, count = re.subn(pattern, replacement, path.read_text(), count=1, flags=re.DOTALL)
@@ -48,12 +50,15 @@ def test_an_honest_firmware(model: Path, tmp_path: Path) -> None:
     assert seen == [(i, 6) for i in range(1, 7)]
 
 
+@pytest.mark.parametrize("schedule", ["layer", "stream"])
 @pytest.mark.parametrize("op", [0, 1, 2])
-def test_the_op_that_differs_is_named(model: Path, tmp_path: Path, op: int) -> None:
+def test_the_op_that_differs_is_named(model: Path, tmp_path: Path, op: int, schedule: str) -> None:
     """An output zero point off by one is a wrong op, however little reaches the output."""
-    names = [node.name for node in pipeline.plan(model, "host").layers]
-    pattern = rf"(static void op{op}_.*?output_zero_point = )(-?\d+)"
-    report = tampered(model, tmp_path / "p", pattern, r"\1 1 + \2")
+    plan = pipeline.plan(model, "host", schedule=schedule)
+    assert {segment.kind for segment in plan.segments} >= {schedule}
+    names = [node.name for node in plan.layers]
+    pattern = rf"(\bop{op}_\w+\(uint8_t \*arena[^)]*\) \{{.*?output_zero_point = )(-?\d+)"
+    report = tampered(model, tmp_path / "p", pattern, r"\1 1 + \2", schedule)
     assert not report.bit_exact
     first = report.first_mismatch
     assert first is not None and first.op == names[op] and first.expected != first.actual
