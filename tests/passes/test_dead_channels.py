@@ -375,13 +375,14 @@ def test_a_factor_that_may_be_anything() -> None:
 
 @pytest.mark.parametrize("dead", [(), (1, 2)])
 def test_weights_that_are_an_operand_elsewhere(dead: tuple[int, ...]) -> None:
+    """They stay whole, until the layer has weights of its own, which are fewer."""
     b, x = starting((1, 6))
     y = kill(b, b.dense(x, 4, quant=QUANT, output="a"), dead, 3000)
     w = b.nodes[-1].inputs[1]
-    z = b.node(ops.Add(), (b.dense(x, 6), w), QUANT)
-    z = b.node(ops.Reshape((1, 1, 4, 6)), (z,))
+    c = b.dense(x, 6, output="c")
+    z = b.node(ops.Reshape((1, 1, 4, 6)), (b.node(ops.Add(), (c, w), output="y"),), output="z")
     graph = b.graph(b.dense(y, 2), unread(b, b.conv(z, 2, (1, 1)), (0, 3)))
-    assert cut(graph) == ({"a": 2} if dead else {})
+    assert cut(graph) == ({"a": 2, "c": 4, "y": 4, "z": 4} if dead else {})
 
 
 # Ops that move channels
