@@ -32,8 +32,9 @@ ALSO_ON: dict[str, tuple[str, ...]] = {"mcunetv2_large_224_int8": ("host",)}
 HEAD = """\
 # Real models, measured
 
-One inference of each model with the layer-by-layer schedule and portable C kernels, as
-`make bench` measured it. *SRAM* is the arena (input, output and scratch included) and, after
+One inference of each model with the schedule that needs the least memory and portable C kernels,
+as `make bench` measured it. *io*: the model's own inputs and outputs, or int8 in place of float32.
+*SRAM* is the arena (input, output and scratch included) and, after
 the plus sign, .data and .bss of the whole firmware with its serial link; the stack is what one
 inference touched. *Flash* is code and constants of the whole firmware. Instructions are counted
 by QEMU (`-icount`), not cycles. *TFLM* is TensorFlow Lite Micro on a Cortex-M4, figures and
@@ -46,31 +47,39 @@ kernels and, in brackets, with its portable ones.
 @dataclass(frozen=True, slots=True)
 class Row:
     model: str
+    io: str
     built: BuildReport
     checked: VerifyReport
     counted: ProfileReport
 
 
-def measure(model: Path, board: str, inputs: int, work: Path) -> Row:
-    out = work / f"{model.stem}-{board}"
-    built = pipeline.build(model, board, out)
+def measure(model: Path, board: str, io: str, inputs: int, work: Path) -> Row:
+    out = work / f"{model.stem}-{board}-{io}"
+    built = pipeline.build(model, board, out, io=io)
     checked = pipeline.verify(out, inputs=inputs)
-    return Row(model.stem, built, checked, pipeline.profile(out))
+    return Row(model.stem, io, built, checked, pipeline.profile(out))
 
 
 def measure_all(models: list[Path], inputs: int) -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as work:
         for model in track(models, "measuring", console=Console(stderr=True)):
-            rows.append(measure(model, _board_for(model), inputs, Path(work)))
-            rows += [measure(model, b, inputs, Path(work)) for b in ALSO_ON.get(model.stem, ())]
+            for io in _ios(model):
+                boards = (_board_for(model, io), *ALSO_ON.get(model.stem, ()))
+                rows += [measure(model, board, io, inputs, Path(work)) for board in boards]
     return rows
 
 
-def _board_for(model: Path) -> str:
+def _ios(model: Path) -> tuple[str, ...]:
+    found = pipeline.inspect(model)
+    floats = any(tensor.dtype == "float32" for tensor in (*found.inputs, *found.outputs))
+    return ("model", "int8") if floats else ("model",)
+
+
+def _board_for(model: Path, io: str) -> str:
     for board in BOARDS[:-1]:
         try:
-            pipeline.plan(model, board)
+            pipeline.plan(model, board, io=io)
         except PlanError:
             continue
         return board
@@ -80,9 +89,9 @@ def _board_for(model: Path) -> str:
 def table(rows: list[Row]) -> str:
     peers = tomllib.loads((HERE / "peers.toml").read_text(encoding="utf-8"))
     lines = [
-        "| model | board | bit-exact, bytes compared | SRAM B | stack B | flash B | count"
+        "| model | board | io | bit-exact, bytes compared | SRAM B | stack B | flash B | count"
         " | TFLM SRAM B | TFLM flash B | TFLM instructions |",
-        "|---|---|---|--:|--:|--:|--:|--:|--:|--:|",
+        "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     lines += [_line(row, peers.get(row.model, {})) for row in rows]
     return "\n".join(lines) + "\n"
@@ -95,6 +104,7 @@ def _line(row: Row, peer: dict[str, Any]) -> str:
     cells = (
         row.model,
         built.board,
+        row.io,
         f"{verdict}, {row.checked.bytes_compared:,} ({row.checked.inputs} inputs)",
         f"{built.arena_bytes:,} + {built.sram_bytes - built.arena_bytes:,}",
         f"{counted.stack_bytes_used:,}" if counted.stack_bytes_used else "-",
