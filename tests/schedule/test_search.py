@@ -111,15 +111,12 @@ def test_best_of_all_cuts_where_a_bound_is_too_low() -> None:
     assert checked >= 10
 
 
-def test_the_own_order_where_it_streams_better() -> None:
-    better = 0
-    for seed in (47, 88, 208, 314, 1755):
-        rng = Random(seed)
-        graph, calls = random_maps(rng, rng.randint(1, 5), height=12)
-        _check_best(graph, calls, calls)
-        best = best_schedule(graph, calls, calls)
-        better += best.order != layer_schedule(graph, calls).order
-    assert better
+@pytest.mark.parametrize("seed", [47, 88, 713, 1064, 1706, 1730, 2130, 2249, 5421])
+def test_best_of_all_cuts_where_less_of_a_search_fails(seed: int) -> None:
+    """Networks on which a search that tries one order, or believes a bound, finds less."""
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(1, 5), height=12)
+    _check_best(graph, calls, calls)
 
 
 @given(graphs(max_nodes=6))

@@ -12,7 +12,7 @@ anyway, and lets its inputs go. (Running a node never keeps another from
 running, so the order among those that can run does not matter; the most
 downstream goes first.) When nothing can run, a row is wanted that does not fit,
 as where a branch skips several layers: then a ring grows. Which one: start from
-the result that is furthest behind, and go upstream to the first row that could
+the node that is furthest behind, and go upstream to the first row that could
 be computed if it had room. Either its ring grows, or the rings of the nodes that
 hold its oldest row, if that costs fewer bytes and lets them run on.
 """
@@ -271,11 +271,9 @@ class _Run:
         return holders if cost < freed * self.nodes[wanted].row_bytes else [wanted]
 
     def _wanted(self) -> int:
-        """A node that can run but for the room, for the result that is furthest behind."""
-        left = [i for i, node in enumerate(self.nodes) if self.done[i] < node.steps]
-        # A tensor that nothing reads to its end may have rows left when all results are there.
-        results = [i for i in left if not self.ring[i] or not self.readers[i]] or left
-        node = min(results, key=lambda i: (self.done[i] / self.nodes[i].steps, -i))
+        """A node that can run but for the room, and that the node furthest behind waits for."""
+        left = (i for i, each in enumerate(self.nodes) if self.done[i] < each.steps)
+        node = min(left, key=lambda i: (self.done[i] / self.nodes[i].steps, -i))
         while not self._ready(node):
             step = self.done[node]
             node = max(p for p, needed in self.inputs[node] if self.done[p] < needed[step])
