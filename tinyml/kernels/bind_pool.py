@@ -1,7 +1,8 @@
 """Average and maximum pools."""
 
 from tinyml.ir import ops
-from tinyml.kernels.call import Accumulation, KernelCall, OpStruct, RowAccess, RowLoop, Span
+from tinyml.kernels.bind_reduce import row_sums
+from tinyml.kernels.call import KernelCall, OpStruct, RowAccess, RowLoop, Span
 from tinyml.kernels.site import Fields, Site
 from tinyml.quant.params import PoolParams, pool_params
 
@@ -61,8 +62,7 @@ def _average_of_map(site: Site, params: PoolParams) -> KernelCall:
 
     It needs sums as scratch, which the window kernel does not: so only where rows come one by one.
     """
-    kernel = site.kernel("map")
-    batches, height, width, channels = site.x.shape
+    _, height, width, channels = site.x.shape
     fields: Fields = (
         ("width", width),
         ("channels", channels),
@@ -70,16 +70,4 @@ def _average_of_map(site: Site, params: PoolParams) -> KernelCall:
         ("act_min", params.act_min),
         ("act_max", params.act_max),
     )
-    loop = Accumulation(
-        batches=batches,
-        in_height=height,
-        in_row_bytes=width * channels,
-        out_bytes=channels,
-    )
-    return KernelCall(
-        kernel.name,
-        OpStruct(kernel.struct, fields),
-        loop,
-        scratch_bytes=4 * channels,
-        scratch_macro=f"{kernel.scratch}({channels})",
-    )
+    return row_sums(site, site.kernel("map"), fields, height)

@@ -4,6 +4,7 @@ from math import prod
 
 from tinyml.ir import ops
 from tinyml.kernels.call import Accumulation, KernelCall, OpStruct, WholeCall
+from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, scale_fields, table
 from tinyml.quant.params import MeanParams, mean_params, softmax_params
 
@@ -38,14 +39,18 @@ def mean(site: Site) -> KernelCall:
 
 def _mean_hw(site: Site, params: MeanParams) -> KernelCall:
     kernel = site.kernel("hw")
-    batches, height, width, channels = site.x.shape
-    if site.flatten:
-        height, width = 1, height * width
-    fields: Fields = (("width", width), ("channels", channels), *_mean_fields(params))
+    width = prod(site.x.shape[1:3]) if site.flatten else site.x.shape[2]
+    fields: Fields = (("width", width), ("channels", site.x.shape[3]), *_mean_fields(params))
+    return row_sums(site, kernel, fields, 1 if site.flatten else site.x.shape[1])
+
+
+def row_sums(site: Site, kernel: Kernel, fields: Fields, height: int) -> KernelCall:
+    """A kernel that takes in a map as `height` rows, and keeps a sum per channel of all."""
+    batches, channels = site.x.shape[0], site.x.shape[3]
     loop = Accumulation(
         batches=batches,
         in_height=height,
-        in_row_bytes=width * channels,
+        in_row_bytes=site.x.nbytes // (batches * height),
         out_bytes=channels,
     )
     return KernelCall(
