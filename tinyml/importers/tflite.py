@@ -5,11 +5,13 @@ version is an UnsupportedError, which lists all operators concerned at once.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tinyml.errors import GraphError, ModelError, UnsupportedError, UnsupportedOp
 from tinyml.importers.names import Namer, node_name, printable
+from tinyml.importers.shapes import shape_value
 from tinyml.importers.tflite_file import FileGraph, FileOperator, read_file
 from tinyml.importers.tflite_ops import RESOLVERS, Call, RefusalError
 from tinyml.importers.tflite_tensors import Unusable, tensors_of
@@ -47,7 +49,16 @@ def _graph(file: FileGraph, name: str) -> Graph:
     _refuse_dynamic(file)
     tensors = tensors_of(file)
     namer = Namer()
-    found = [_node(operator, file, tensors, namer) for operator in file.operators]
+    found: list[Node | UnsupportedOp] = []
+    for operator in file.operators:
+        value = shape_value(operator, tensors)
+        if value is None or operator.outputs[0] in file.outputs:
+            found.append(_node(operator, file, tensors, namer))
+        else:
+            index = operator.outputs[0]
+            tensor = tensors[index]
+            assert isinstance(tensor, Tensor)
+            tensors[index] = replace(tensor, data=value)
     _refuse([item for item in found if isinstance(item, UnsupportedOp)], len(found))
     if file.subgraphs > 1:
         raise UnsupportedError(

@@ -34,6 +34,7 @@ _OPTIONS: Schema = {
     "FullyConnectedOptions": _fields(_BYTE, _BYTE, _BYTE),
     "LeakyReluOptions": _fields(_INT),
     "MulOptions": _fields(_BYTE),
+    "PackOptions": _fields(_INT, _INT),
     "Pool2DOptions": _fields(_BYTE, _INT, _INT, _INT, _INT, _BYTE),
     "ReducerOptions": _fields(_BYTE),
     "ReshapeOptions": _fields(_INTS),
