@@ -57,7 +57,7 @@ int main(int count, char **arguments) {{
   uint8_t *arena = malloc(info->arena_bytes);
   if (arena == NULL) return 2;
   const tinyml_observer observer = {{print, NULL}};
-  tinyml_model model = {{arena, &observer}};
+  tinyml_model model = {{arena, &observer, 0}};
   while (runs-- > 0) {{
     memset(arena, 0xa5, info->arena_bytes);
     for (int i = 0; i < info->input_count; i++) {{
