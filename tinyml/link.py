@@ -233,10 +233,14 @@ class Client:
         regions = self.identity().inputs
         if len(inputs) != len(regions):
             raise LinkError(f"{len(inputs)} inputs given, the model has {len(regions)}")
-        return [
+        found = [
             item.data(region.bytes) if isinstance(item, Fill) else item
             for item, region in zip(inputs, regions, strict=True)
         ]
+        for index, (data, region) in enumerate(zip(found, regions, strict=True)):
+            if len(data) != region.bytes:
+                raise LinkError(f"input {index}: {len(data)} bytes given, expected: {region.bytes}")
+        return found
 
     def read_output(self, index: int, progress: Progress | None = None) -> bytes:
         """The bytes of output `index` as the last inference left them."""

@@ -36,7 +36,7 @@ def run_stream(replay: Replay, segment: Segment, step: int) -> None:
     taken = dict.fromkeys((*range(len(stages)), FEED), 0)
     for entry in segment.program:
         if counters is not None:
-            replay.read(counters, "the counters of rows are used")
+            replay.read(counters, f"a step uses '{FEED_STATE}'")
         if entry != FEED:
             stages[entry].take(replay, taken[entry])
         else:
