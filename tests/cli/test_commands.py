@@ -44,6 +44,13 @@ def test_plan() -> None:
         assert {"name", "op", "macs", "peak_sram_bytes"} <= layer.keys()
 
 
+def test_plan_where_rows_come() -> None:
+    whole = tinyml("plan", DIGITS, "--board", "stm32", "--json").json
+    rows = tinyml("plan", DIGITS, "--board", "stm32", "--feed", "rows", "--json").json
+    assert rows["feed"] == "rows" and rows["macs"] == whole["macs"]
+    assert rows["segments"][0]["kind"] == "stream"
+
+
 def test_build(tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = tinyml("build", DIGITS, "--board", "stm32", "-o", out, "--json").json
