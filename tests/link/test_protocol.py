@@ -335,7 +335,7 @@ def test_a_lying_device_is_a_link_error(honest_hello: bool, payloads: list[bytes
 
 
 def test_a_newer_protocol_says_to_rebuild() -> None:
-    device = LyingDevice(iter([b"\0" + struct.pack("<H", 3) + bytes(40)]))
+    device = LyingDevice(iter([b"\0" + struct.pack("<H", 4) + bytes(40)]))
     with pytest.raises(LinkError, match="speaks protocol 4, this is 3"):
         Client(device).identity()
 
