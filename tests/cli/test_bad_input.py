@@ -102,7 +102,7 @@ def test_unknown_board_suggests_one() -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--schedule", "stream"), ("--schedule", "x"), ("--feed", "tiles"), ("--sram", "0")],
+    [("--schedule", "patch"), ("--feed", "pull"), ("--io", "float16"), ("--sram", "0")],
 )
 def test_options_this_version_does_not_have(option: str, value: str) -> None:
     tinyml("plan", DIGITS, "--board", "stm32", option, value).fails(2, option)

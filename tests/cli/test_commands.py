@@ -38,7 +38,9 @@ def test_plan() -> None:
     assert result["macs"] == result["model_macs"] == sum(x["macs"] for x in result["layers"])
     assert result["peak_sram_bytes"] == max(x["peak_sram_bytes"] for x in result["layers"])
     assert result["arena_bytes"] >= result["peak_sram_bytes"]
-    assert len(result["segments"]) == len(result["layers"]) > 0
+    names = [layer["name"] for layer in result["layers"]]
+    assert [name for segment in result["segments"] for name in segment["ops"]] == names != []
+    assert {segment["kind"] for segment in result["segments"]} == {"stream", "layer"}
     assert result["pareto"]
     for layer in result["layers"]:
         assert {"name", "op", "macs", "peak_sram_bytes"} <= layer.keys()
@@ -49,6 +51,20 @@ def test_plan_where_rows_come() -> None:
     rows = tinyml("plan", DIGITS, "--board", "stm32", "--feed", "rows", "--json").json
     assert rows["feed"] == "rows" and rows["macs"] == whole["macs"]
     assert rows["segments"][0]["kind"] == "stream"
+
+
+def test_schedules_and_edges() -> None:
+    layer, stream, auto = (
+        tinyml("plan", DIGITS, "--board", "stm32", "--schedule", schedule, "--json").json
+        for schedule in ("layer", "stream", "auto")
+    )
+    assert {segment["kind"] for segment in layer["segments"]} == {"layer"}
+    assert auto["arena_bytes"] == min(
+        layer["arena_bytes"], stream["arena_bytes"], auto["arena_bytes"]
+    )
+    assert layer["macs"] == stream["macs"] == auto["macs"], "nothing is computed twice"
+    int8 = tinyml("plan", DIGITS, "--board", "stm32", "--io", "int8", "--json").json
+    assert int8["arena_bytes"] == auto["arena_bytes"], "this model has no float edges"
 
 
 def test_build(tmp_path: Path) -> None:
