@@ -57,7 +57,13 @@ Schedule = Annotated[
         "auto: what needs the least memory."
     ),
 ]
-Feed = Annotated[str, typer.Option(help="How the input comes; whole: all of it lies in RAM.")]
+Feed = Annotated[
+    str,
+    typer.Option(
+        help="How the input comes; whole: all of it lies in RAM; "
+        "rows: one after the other (with --io int8)."
+    ),
+]
 Io = Annotated[
     str, typer.Option("--io", help="model: inputs and outputs as they are; int8: none in float32.")
 ]

@@ -20,9 +20,9 @@ from tinyml.fill import Fill
 from tinyml.frame import decode, encode
 from tinyml.runners.stream import Stream
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 
-_HELLO, _READ, _WRITE, _INVOKE, _PAINT, _MARKS, _FILL = range(1, 8)
+_HELLO, _READ, _WRITE, _INVOKE, _PAINT, _MARKS, _FILL, _PUSH = range(1, 9)
 _BUSY, _FAULT, _ANSWER = 0x7E, 0x7F, 0x80
 
 _NAME, _IDENTITY, _BUILD, _INPUT_REGIONS, _OUTPUT_REGIONS, _OUTPUT, _ARENA, _RECORDS = (
@@ -31,17 +31,19 @@ _NAME, _IDENTITY, _BUILD, _INPUT_REGIONS, _OUTPUT_REGIONS, _OUTPUT, _ARENA, _REC
 )
 _CHECKSUMS, _STOP = 1, 2
 
-_OK, _BAD_INPUTS, _MODEL_ERROR = 0, 4, 5
+_OK, _BAD_INPUTS, _MODEL_ERROR, _BAD_ROW = 0, 4, 5, 6
+_MORE: Final = 2  # TINYML_MORE
 _STATUS_NAMES: Final = {
     1: "it does not know the command",
     2: "the request has a wrong length",
     3: "an index or offset is out of range",
     4: "the inputs in its memory are not those that were sent",
     5: "the model refused to run",
+    6: "a row of the input comes out of turn",
 }
 _UNITS: Final = {1: "cycles", 2: "instructions", 3: "nanoseconds"}
 
-_HELLO_FORMAT: Final = struct.Struct("<HHIIIIIHHHH")
+_HELLO_FORMAT: Final = struct.Struct("<HHIIIIIHHHHI")
 _INVOKED_FORMAT: Final = struct.Struct("<IIhHII")
 _RECORD_FORMAT: Final = struct.Struct("<HHIII")
 _REGION_FORMAT: Final = struct.Struct("<II")
@@ -85,6 +87,8 @@ class Identity:
     payload: int
     """Data bytes per frame."""
     record_capacity: int
+    row_bytes: int
+    """Of the only input, where it comes row by row; 0 where inputs lie in the arena."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class HighWater:
 
 
 class _InputsLostError(LinkError):
-    """The inputs in the target's memory are not those the host sent."""
+    """The inputs that the target has are not those the host sent, or a row is missing."""
 
 
 class Client:
@@ -169,10 +173,16 @@ class Client:
         return self._identity
 
     def write_input(self, index: int, data: bytes, progress: Progress | None = None) -> None:
-        """Fill input `index` (NHWC bytes as the model takes them). An inference overwrites it."""
-        regions = self.identity().inputs
-        if index >= len(regions) or len(data) != regions[index].bytes:
-            expected = regions[index].bytes if index < len(regions) else "no such input"
+        """Fill input `index` (NHWC bytes as the model takes them). An inference overwrites it.
+
+        Where the input comes row by row, `data` is a row of it.
+        """
+        identity = self.identity()
+        regions = identity.inputs
+        expected: int | str = "no such input"
+        if index < len(regions):
+            expected = identity.row_bytes or regions[index].bytes
+        if len(data) != expected:
             raise LinkError(f"input {index}: {len(data)} bytes given, expected: {expected}")
         for start in range(0, len(data), self._payload):
             chunk = data[start : start + self._payload]
@@ -181,7 +191,7 @@ class Client:
                 progress(start + len(chunk), len(data))
 
     def fill_input(self, index: int, fill: Fill) -> None:
-        """Let the target make input `index` from a recipe."""
+        """Let the target make input `index` from a recipe, when the model runs or at once."""
         fields = struct.pack("<HBIII", index, fill.kind, fill.seed, fill.first, fill.second)
         self._request(_FILL, fields)
 
@@ -196,20 +206,23 @@ class Client:
     ) -> Invocation:
         """Write `inputs` (or have the target make them) and run the model on them.
 
+        Where the input comes row by row, so does what is written, and the model runs in between.
+
         `checksums` asks for the CRC-32 of every output of every op. `stop_after`
         (op, output) ends the run as soon as `stop_bytes` bytes of that output are
         there, with the last of them still in the arena: all of them where the op runs
         at once, a row (see `TensorEntry.row_bytes`) where it runs row by row.
         """
         data = self._data(inputs)
+        options = (_CHECKSUMS if checksums else 0) | (_STOP if stop_after else 0)
+        fields = struct.pack("<BHHI", options, *(stop_after or (0, 0)), stop_bytes)
         for attempts_left in (2, 1, 0):
-            for index, item in enumerate(inputs):
-                if isinstance(item, Fill):
-                    self.fill_input(index, item)
-                else:
-                    self.write_input(index, item, progress)
             try:
-                return self._invoke(data, checksums, stop_after, stop_bytes)
+                if self.identity().row_bytes and not isinstance(inputs[0], Fill):
+                    answer = self._push_rows(data[0], fields, progress)
+                else:
+                    answer = self._run(inputs, data, fields, progress)
+                return self._invocation(answer, checksums=checksums)
             except _InputsLostError:
                 if not attempts_left:
                     raise
@@ -220,10 +233,14 @@ class Client:
         regions = self.identity().inputs
         if len(inputs) != len(regions):
             raise LinkError(f"{len(inputs)} inputs given, the model has {len(regions)}")
-        return [
+        found = [
             item.data(region.bytes) if isinstance(item, Fill) else item
             for item, region in zip(inputs, regions, strict=True)
         ]
+        for index, (data, region) in enumerate(zip(found, regions, strict=True)):
+            if len(data) != region.bytes:
+                raise LinkError(f"input {index}: {len(data)} bytes given, expected: {region.bytes}")
+        return found
 
     def read_output(self, index: int, progress: Progress | None = None) -> bytes:
         """The bytes of output `index` as the last inference left them."""
@@ -286,7 +303,7 @@ class Client:
             )
         fields = _HELLO_FORMAT.unpack(self._sized(answer, _HELLO_FORMAT.size))
         _, self._payload, unit, numerator, denominator, clock_hz, arena = fields[:7]
-        op_count, inputs, outputs, record_capacity = fields[7:]
+        op_count, inputs, outputs, record_capacity, row_bytes = fields[7:]
         if not (self._payload and denominator and unit in _UNITS):
             raise LinkError("the target's identity makes no sense")
         identity = Identity(
@@ -302,25 +319,52 @@ class Client:
             clock_hz=clock_hz,
             payload=self._payload,
             record_capacity=record_capacity,
+            row_bytes=row_bytes,
         )
-        if (len(identity.inputs), len(identity.outputs)) != (inputs, outputs):
+        if (len(identity.inputs), len(identity.outputs)) != (inputs, outputs) or (
+            row_bytes and (inputs != 1 or identity.inputs[0].bytes % row_bytes)
+        ):
             raise LinkError("the target's identity makes no sense")
         return identity
 
-    def _invoke(
+    def _run(
         self,
-        inputs: Sequence[bytes],
-        checksums: bool,
-        stop_after: tuple[int, int] | None,
-        stop_bytes: int,
-    ) -> Invocation:
+        inputs: Sequence[bytes | Fill],
+        data: Sequence[bytes],
+        fields: bytes,
+        progress: Progress | None,
+    ) -> bytes:
+        """Write or fill all inputs, then run the model at once; the answer."""
         crc = 0
-        for data in inputs:
-            crc = zlib.crc32(data, crc)
-        options = (_CHECKSUMS if checksums else 0) | (_STOP if stop_after else 0)
-        fields = struct.pack("<IBHHI", crc, options, *(stop_after or (0, 0)), stop_bytes)
-        answer = self._sized(self._request(_INVOKE, fields), _INVOKED_FORMAT.size)
-        low, high, _, count, overhead, jitter = _INVOKED_FORMAT.unpack(answer)
+        for index, (item, expected) in enumerate(zip(inputs, data, strict=True)):
+            crc = zlib.crc32(expected, crc)
+            if isinstance(item, Fill):
+                self.fill_input(index, item)
+            else:
+                self.write_input(index, item, progress)
+        return self._request(_INVOKE, struct.pack("<I", crc) + fields)
+
+    def _push_rows(self, data: bytes, fields: bytes, progress: Progress | None) -> bytes:
+        """Write and push one row after the other, until no more are wanted; the last answer."""
+        size = self.identity().row_bytes
+        answer = b""
+        for row, start in enumerate(range(0, len(data), size)):
+            piece = data[start : start + size]
+            self.write_input(0, piece)
+            request = struct.pack("<I", zlib.crc32(piece)) + fields + struct.pack("<H", row)
+            answer = self._sized(self._request(_PUSH, request), _INVOKED_FORMAT.size)
+            if progress:
+                progress(start + len(piece), len(data))
+            if _INVOKED_FORMAT.unpack(answer)[2] != _MORE:
+                break
+        return answer
+
+    def _invocation(self, answer: bytes, *, checksums: bool) -> Invocation:
+        """What the answer to the last INVOKE or PUSH, and the records that it left, say."""
+        answer = self._sized(answer, _INVOKED_FORMAT.size)
+        low, high, status, count, overhead, jitter = _INVOKED_FORMAT.unpack(answer)
+        if status == _MORE:
+            raise LinkError("the target wants more rows than its input has")
         if count > self.identity().record_capacity:
             raise LinkError(
                 f"the firmware has room for {self.identity().record_capacity} records, "
@@ -431,7 +475,7 @@ def _checked(payload: bytes) -> bytes:
     if status == _OK:
         return rest
     what = f"the target refused a request: {_STATUS_NAMES.get(status, f'status {status}')}"
-    if status == _BAD_INPUTS:
+    if status in (_BAD_INPUTS, _BAD_ROW):
         raise _InputsLostError(what)
     if status == _MODEL_ERROR and len(rest) == _INVOKED_FORMAT.size:
         what += f" (tinyml_status {_INVOKED_FORMAT.unpack(rest)[2]})"

@@ -38,7 +38,7 @@ from tinyml.schedule.search import best_schedule, calls_of, stream_schedule
 from tinyml.verify import deployed_graph, run_project, verify_project
 
 SCHEDULES = ("auto", "layer", "stream")
-FEEDS = ("whole",)
+FEEDS = ("whole", "rows")
 IOS = ("model", "int8")
 
 
@@ -48,12 +48,19 @@ def inspect(model: Path) -> Inspection:
 
 
 def make_plan(
-    graph: Graph, board: Board, *, sram: int | None = None, schedule: str = "auto"
+    graph: Graph,
+    board: Board,
+    *,
+    sram: int | None = None,
+    schedule: str = "auto",
+    feed: str = "whole",
 ) -> Plan:
     """Optimise `graph`, choose kernels and schedule, place every buffer; proven by the checker.
 
     `schedule` is "layer" (one operator after the other), "stream" (rows through ring
-    buffers wherever that can be) or "auto": whatever needs the smallest arena.
+    buffers wherever that can be) or "auto": whatever needs the smallest arena. `feed` is
+    "whole" (the input lies in the arena) or "rows" (the application hands it over row by
+    row, and only some of its rows are stored; PlanError where the model does not allow it).
     `sram` limits the arena, in bytes. Raises PlanError, with the least that is
     needed, when that or the board's memory is too small.
     """
@@ -61,12 +68,18 @@ def make_plan(
     layer_calls = {node.name: bind(graph, node, board.isa) for node in graph.nodes}
     row_calls = {node.name: bind(graph, node, board.isa, flatten=False) for node in graph.nodes}
     candidates: list[Schedule] = []
-    if schedule in ("auto", "layer"):
+    fed = feed == "rows"
+    if fed and schedule == "layer":
+        raise PlanError(
+            "layer by layer, the first operator needs the whole input",
+            hint="--feed rows goes with --schedule auto or stream",
+        )
+    if schedule in ("auto", "layer") and not fed:
         candidates.append(layer_schedule(graph, layer_calls))
     if schedule == "auto":
-        candidates.append(best_schedule(graph, layer_calls, row_calls))
+        candidates.append(best_schedule(graph, layer_calls, row_calls, fed=fed))
     if schedule == "stream":
-        candidates.append(stream_schedule(graph, layer_calls, row_calls))
+        candidates.append(stream_schedule(graph, layer_calls, row_calls, fed=fed))
     plans = [_placed(graph, each, calls_of(each, layer_calls, row_calls)) for each in candidates]
     made = min(plans, key=lambda plan: plan.memory.arena_bytes)
     least = made.memory.arena_bytes
@@ -85,7 +98,7 @@ def _placed(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -
     graph = reordered(graph, schedule)
     placed = memory.plan_memory(graph, schedule, calls)
     check_plan(graph, schedule, calls, placed)
-    return Plan(graph, calls, schedule, placed)
+    return Plan(graph, calls, schedule, placed, "rows" if schedule.fed else "whole")
 
 
 def plan(
@@ -98,10 +111,10 @@ def plan(
     io: str = "model",
 ) -> PlanReport:
     """Where every buffer lies and what each layer needs; options as for `build`."""
-    _check_options(schedule, feed, io)
+    io = _checked_io(schedule, feed, io)
     target, graph = load_board(board), deployed_graph(model, io)
     model_macs = sum(graph.macs(node) for node in graph.nodes)
-    made = make_plan(graph, target, sram=sram, schedule=schedule)
+    made = make_plan(graph, target, sram=sram, schedule=schedule, feed=feed)
     return describe.plan_report(model, target, made, model_macs)
 
 
@@ -119,12 +132,13 @@ def build(
     """Generate the project in `out` (default: MODEL-BOARD, here) and compile it.
 
     `io` is "model", for inputs and outputs as the model has them, or "int8", for
-    int8 in place of float32. For `sram` and `schedule` see `make_plan`.
+    int8 in place of float32, which a `feed` of "rows" implies. For `sram`, `schedule` and
+    `feed` see `make_plan`.
     """
-    _check_options(schedule, feed, io)
+    io = _checked_io(schedule, feed, io)
     target, graph = load_board(board), deployed_graph(model, io)
     project = emit(
-        make_plan(graph, target, sram=sram, schedule=schedule),
+        make_plan(graph, target, sram=sram, schedule=schedule, feed=feed),
         target,
         Path(f"{model.stem}-{board}") if out is None else out,
         source=model.read_bytes(),
@@ -187,7 +201,8 @@ def doctor() -> DoctorReport:
     return diagnose()
 
 
-def _check_options(schedule: str, feed: str, io: str) -> None:
+def _checked_io(schedule: str, feed: str, io: str) -> str:
+    """`io`, or what `feed` makes of it; PlanError for an option that there is not."""
     options = (("schedule", schedule, SCHEDULES), ("feed", feed, FEEDS), ("io", io, IOS))
     for option, given, known in options:
         if given not in known:
@@ -195,3 +210,4 @@ def _check_options(schedule: str, feed: str, io: str) -> None:
                 f"--{option} {given} is not known to this version",
                 hint=f"one of {', '.join(known)}",
             )
+    return "int8" if feed == "rows" else io

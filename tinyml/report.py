@@ -57,6 +57,7 @@ def plan(console: Console, report: PlanReport) -> None:
         console,
         ("board", report.board),
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
+        *([("input", "comes row by row")] if report.feed == "rows" else []),
         ("MACs", _macs(report)),
     )
 

@@ -1,6 +1,6 @@
 /* tinyml: what generated models and applications share.
  *
- * A generated model has no state but its arena: no malloc, no mutable globals.
+ * A generated model has no state but its instance and its arena: no malloc, no mutable globals.
  * Arena and buffers are aligned to TINYML_ALIGNMENT bytes.
  */
 #ifndef TINYML_H
@@ -14,13 +14,14 @@ extern "C" {
 #endif
 
 /* Raised whenever generated code and runtime must change together. */
-#define TINYML_RUNTIME_VERSION 2
+#define TINYML_RUNTIME_VERSION 3
 
 #define TINYML_ALIGNMENT 8
 
 typedef enum {
   TINYML_OK = 0,
   TINYML_STOPPED = 1,           /* the observer asked to stop: not an error */
+  TINYML_MORE = 2,              /* more rows of the input are wanted: not an error */
   TINYML_ERROR_NULL = -1,       /* a required pointer is NULL */
   TINYML_ERROR_ARENA_SIZE = -2, /* the arena is smaller than the plan */
   TINYML_ERROR_ALIGNMENT = -3   /* the arena is not aligned to TINYML_ALIGNMENT */
@@ -40,6 +41,7 @@ typedef struct {
 typedef struct {
   uint8_t *arena;
   const tinyml_observer *observer; /* NULL: none */
+  uint32_t step; /* how far a frame is whose rows come one by one; 0: none has begun */
 } tinyml_model;
 
 /* A byte range of the arena. */
@@ -58,7 +60,11 @@ typedef struct {
   uint16_t output_count;
   const tinyml_region *inputs;  /* where invoke reads inputs; overwritten by invoke */
   const tinyml_region *outputs; /* where invoke leaves outputs */
-  tinyml_status (*invoke)(tinyml_model *model);
+  tinyml_status (*invoke)(tinyml_model *model); /* NULL where the input comes row by row */
+  /* Where the only input comes row by row: it has no place in the arena, inputs[0].offset is 0. */
+  uint32_t row_bytes; /* else 0 */
+  /* Takes the next row, of a new frame if model->step is 0: see TINYML_MORE. */
+  tinyml_status (*push_row)(tinyml_model *model, const void *row);
 } tinyml_model_info;
 
 #ifdef __cplusplus

@@ -26,8 +26,8 @@
  *
  * A request with a wrong CRC, or longer than TINYML_LINK_PAYLOAD allows, gets no
  * answer: the host repeats it under the same sequence number. Every request may
- * be executed again without harm, except INVOKE, which overwrites its inputs;
- * so a repeated INVOKE is answered again, not run again, and any INVOKE runs
+ * be executed again without harm, except INVOKE, which overwrites its inputs, and
+ * PUSH; so a repeated one is answered again, not run again, and any of them runs
  * only if the inputs in memory have the CRC-32 that the request states.
  *
  * The answer is: u8 command | 0x80, u16 sequence, u8 tinyml_link_status, payload.
@@ -40,9 +40,18 @@
  *   PAINT   (u8 pattern)                             -> ()
  *   MARKS   (u8 pattern)                             -> u32 arena, u32 stack (bytes touched)
  *   FILL    (u16 input, u8 kind, u32 seed, u32, u32) -> ()
+ *   PUSH    (as INVOKE, with the CRC of the row; u16 row) -> tinyml_link_invoked
  *
  * FILL makes an input on the spot: TINYML_LINK_WORDS from a mask and a pattern,
  * TINYML_LINK_FLOATS from a lowest value and a step (link/fill.h).
+ *
+ * Where the input comes row by row (`row_bytes` in the answer to HELLO is not 0), it is never
+ * there as a whole. WRITE fills a buffer of one row, with `offset` counted in it, and PUSH hands
+ * that over: row 0 begins a frame, with its options, and any other must be the one after the last
+ * (TINYML_LINK_BAD_ROW if not). `model_status` is TINYML_MORE as long as rows are to come; ticks
+ * and records are those of the frame so far. Or FILL leaves a recipe, and INVOKE makes each row
+ * from it and hands it over, after it has made all of them once for their CRC. INVOKE and PAINT
+ * end the frame that PUSH has begun.
  *
  * Where ops run row by row, an output is observed in pieces, and only some of its
  * rows are in memory at a time. Its record adds the pieces up. INVOKE with
@@ -53,8 +62,8 @@
  * row that differs and read it.
  *
  * READ gives fewer than n bytes at the end of the space, or where a frame is
- * full. A BUSY frame (u8 0x7e, u16 sequence of the INVOKE, u16 op) is sent when
- * an INVOKE starts (op 0xffff), at the first piece of every output, and at every
+ * full. A BUSY frame (u8 0x7e, u16 sequence of the request, u16 op) is sent when
+ * an INVOKE or a PUSH starts (op 0xffff), at the first piece of every output, and at every
  * TINYML_LINK_BUSY_PIECES pieces after that, so that a host can tell busy from
  * dead. After a processor fault the device sends FAULT frames (u8 0x7f,
  * u16 0, u32 pc, u32 lr, u32 cause) in answer to everything.
@@ -68,7 +77,7 @@
 extern "C" {
 #endif
 
-#define TINYML_LINK_PROTOCOL 2
+#define TINYML_LINK_PROTOCOL 3
 
 /* Data bytes that fit into one frame; sets the size of the receive buffer. */
 #ifndef TINYML_LINK_PAYLOAD
@@ -87,7 +96,8 @@ typedef enum {
   TINYML_LINK_BAD_LENGTH = 2,  /* the payload does not have the command's length */
   TINYML_LINK_BAD_RANGE = 3,   /* an index or offset outside of what there is */
   TINYML_LINK_BAD_INPUTS = 4,  /* the inputs in memory are not those the host means */
-  TINYML_LINK_MODEL_ERROR = 5  /* the model refused to run; see `model_status` */
+  TINYML_LINK_MODEL_ERROR = 5, /* the model refused to run; see `model_status` */
+  TINYML_LINK_BAD_ROW = 6      /* not the row after the last one */
 } tinyml_link_status;
 
 /* Spaces for READ; `index` counts tensors and is 0 elsewhere. */
@@ -97,7 +107,7 @@ enum {
   TINYML_LINK_BUILD = 2,
   TINYML_LINK_INPUT_REGIONS = 3,  /* tinyml_region[] */
   TINYML_LINK_OUTPUT_REGIONS = 4, /* tinyml_region[] */
-  TINYML_LINK_INPUT = 5,
+  TINYML_LINK_INPUT = 5,          /* not where it comes row by row */
   TINYML_LINK_OUTPUT = 6,
   TINYML_LINK_ARENA = 7,
   TINYML_LINK_RECORDS = 8 /* tinyml_link_record[], as many as the last INVOKE left */
@@ -124,6 +134,7 @@ typedef struct {
   uint16_t input_count;
   uint16_t output_count;
   uint16_t record_capacity;
+  uint32_t row_bytes; /* of the input where it comes row by row, else 0 */
 } tinyml_link_hello;
 
 typedef struct {
@@ -148,6 +159,7 @@ typedef struct {
 typedef struct {
   const tinyml_model_info *model;
   uint8_t *arena;              /* model->arena_bytes, aligned to TINYML_ALIGNMENT */
+  uint8_t *row;                /* model->row_bytes; NULL where the input does not come by rows */
   tinyml_link_record *records; /* room for one record per observed output */
   uint16_t record_capacity;
   const char *build; /* compiler and flags, for people */

@@ -9,13 +9,14 @@
 #error "the link sends structs as they lie in memory, and the protocol is little-endian"
 #endif
 
-enum { HELLO = 1, READ = 2, WRITE = 3, INVOKE = 4, PAINT = 5, MARKS = 6, FILL = 7 };
+enum { HELLO = 1, READ = 2, WRITE = 3, INVOKE = 4, PAINT = 5, MARKS = 6, FILL = 7, PUSH = 8 };
 enum { BUSY = 0x7e, FAULT = 0x7f, ANSWER = 0x80 };
 
 #define HEADER_BYTES 3u /* command, sequence */
 #define WRITE_FIELDS 6u /* what precedes the data of a WRITE: the longest request */
 #define INVOKE_FIELDS 13u
 #define FILL_FIELDS 15u
+#define PUSH_FIELDS 15u
 #define NO_OP UINT16_C(0xffff)
 
 static struct {
@@ -25,22 +26,29 @@ static struct {
   uint8_t request[HEADER_BYTES + WRITE_FIELDS + TINYML_LINK_PAYLOAD + 4u];
   uint16_t sequence;
 
-  /* The last INVOKE, as long as no other request came after it. */
+  /* Where the input comes row by row: FILL leaves a recipe here. */
+  uint8_t recipe_valid;
+  uint8_t recipe[FILL_FIELDS];
+
+  /* The last INVOKE or PUSH, as long as no other request came after it. */
   uint8_t invoked_valid;
   uint8_t invoked_answer; /* tinyml_link_status */
   uint16_t invoked_sequence;
   tinyml_link_invoked invoked;
 
-  /* The inference that runs. */
-  uint8_t quiet; /* no BUSY frames: the observer measures itself */
+  /* The inference that runs, if need be over several PUSHes. */
+  tinyml_model model;
+  uint16_t next_row; /* that PUSH has to bring; 0: no frame has begun */
+  uint8_t quiet;     /* no BUSY frames: the observer measures itself */
   uint8_t options;
   uint16_t stop_op;
   uint16_t stop_output;
   uint32_t stop_left; /* bytes of that output to go */
   uint16_t count;
-  uint16_t pieces; /* since the last BUSY frame */
-  uint32_t debt;   /* overhead not yet taken out, in ticks / TINYML_LINK_CALIBRATIONS */
-  uint64_t total;  /* ticks spent outside of the observer */
+  uint16_t pieces;  /* since the last BUSY frame */
+  uint32_t debt;    /* overhead not yet taken out, in ticks / TINYML_LINK_CALIBRATIONS */
+  uint64_t total;   /* ticks spent outside of the observer */
+  uint64_t carried; /* those between the last piece and the end of a push of a row */
 } server;
 
 static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | (unsigned)p[1] << 8); }
@@ -79,6 +87,7 @@ static void hello(void) {
       .input_count = config->model->input_count,
       .output_count = config->model->output_count,
       .record_capacity = config->record_capacity,
+      .row_bytes = config->model->row_bytes,
   };
   answer(TINYML_LINK_OK, &reply, sizeof reply, "", 0);
 }
@@ -105,7 +114,7 @@ static const uint8_t *find_space(uint8_t space, uint16_t index, size_t *bytes) {
       *bytes = model->output_count * sizeof(tinyml_region);
       return (const uint8_t *)model->outputs;
     case TINYML_LINK_INPUT:
-      region = index < model->input_count ? &model->inputs[index] : NULL;
+      region = index < model->input_count && model->row_bytes == 0 ? &model->inputs[index] : NULL;
       break;
     case TINYML_LINK_OUTPUT:
       region = index < model->output_count ? &model->outputs[index] : NULL;
@@ -151,31 +160,48 @@ static void write_input(const uint8_t *fields, size_t n) {
   const tinyml_model_info *model = server.config->model;
   const uint16_t index = get16(fields);
   const uint32_t offset = get32(fields + 2);
-  if (index >= model->input_count || offset > model->inputs[index].bytes ||
-      n > model->inputs[index].bytes - offset) {
+  uint32_t room = 0;
+  uint8_t *place = server.config->row;
+  if (index < model->input_count) {
+    room = model->row_bytes;
+    if (room == 0) {
+      room = model->inputs[index].bytes;
+      place = server.config->arena + model->inputs[index].offset;
+    }
+  }
+  if (index >= model->input_count || offset > room || n > room - offset) {
     answer_status(TINYML_LINK_BAD_RANGE);
     return;
   }
-  memcpy(server.config->arena + model->inputs[index].offset + offset, fields + WRITE_FIELDS, n);
+  memcpy(place + offset, fields + WRITE_FIELDS, n);
   answer_status(TINYML_LINK_OK);
+}
+
+/* Makes `bytes` bytes of an input from byte `start` on, as the fields of a FILL say. */
+static void cook(uint8_t *out, size_t start, size_t bytes, const uint8_t *fields) {
+  const uint32_t seed = get32(fields + 3);
+  const uint32_t first = get32(fields + 7);
+  const uint32_t second = get32(fields + 11);
+  if (fields[2] == TINYML_LINK_WORDS) {
+    tinyml_fill_words(out, start, bytes, seed, first, second);
+  } else {
+    tinyml_fill_floats(out, start, bytes, seed, first, second);
+  }
 }
 
 static void fill_input(const uint8_t *fields) {
   const tinyml_model_info *model = server.config->model;
   const uint16_t index = get16(fields);
-  const uint8_t kind = fields[2];
-  const uint32_t seed = get32(fields + 3);
-  const uint32_t first = get32(fields + 7);
-  const uint32_t second = get32(fields + 11);
-  if (index >= model->input_count || kind > TINYML_LINK_FLOATS) {
+  if (index >= model->input_count || fields[2] > TINYML_LINK_FLOATS) {
     answer_status(TINYML_LINK_BAD_RANGE);
     return;
   }
-  uint8_t *input = server.config->arena + model->inputs[index].offset;
-  if (kind == TINYML_LINK_WORDS) {
-    tinyml_fill_words(input, model->inputs[index].bytes, seed, first, second);
+  if (model->row_bytes > 0) {
+    memcpy(server.recipe, fields, FILL_FIELDS);
+    server.recipe_valid = 1;
   } else {
-    tinyml_fill_floats(input, model->inputs[index].bytes, seed, first, second);
+    const tinyml_region *region = &model->inputs[index];
+    cook(server.config->arena + region->offset, 0, region->bytes, fields);
   }
   answer_status(TINYML_LINK_OK);
 }
@@ -211,7 +237,7 @@ static uint64_t without_overhead(uint64_t ticks) {
 /* Only what runs between two calls is counted, and nothing of what is done here.
  * The counter starts anew every time: in the same phase, so that counts repeat exactly. */
 static int observe(void *user, uint16_t op, uint16_t output, const void *data, size_t bytes) {
-  uint64_t ticks = tinyml_port_ticks();
+  uint64_t ticks = tinyml_port_ticks() + server.carried;
   int stop = 0;
   (void)user;
   if (!server.quiet) {
@@ -237,6 +263,7 @@ static int observe(void *user, uint16_t op, uint16_t output, const void *data, s
     }
   }
   server.total += ticks;
+  server.carried = 0;
   tinyml_port_counter_reset();
   return stop;
 }
@@ -260,20 +287,35 @@ static void calibrate(const tinyml_observer *observer) {
   server.invoked.jitter = (uint32_t)(most - least);
 }
 
+static void make_row(uint32_t row) {
+  const uint32_t bytes = server.config->model->row_bytes;
+  cook(server.config->row, (size_t)row * bytes, bytes, server.recipe);
+}
+
+static uint32_t row_count(void) {
+  return server.config->model->inputs[0].bytes / server.config->model->row_bytes;
+}
+
 static uint32_t inputs_crc(void) {
   const tinyml_model_info *model = server.config->model;
   uint32_t crc = 0;
+  if (model->row_bytes > 0) {
+    for (uint32_t row = 0; row < row_count(); ++row) {
+      make_row(row);
+      crc = tinyml_crc32(crc, server.config->row, model->row_bytes);
+    }
+    return crc;
+  }
   for (uint16_t i = 0; i < model->input_count; ++i) {
     crc = tinyml_crc32(crc, server.config->arena + model->inputs[i].offset, model->inputs[i].bytes);
   }
   return crc;
 }
 
-static uint8_t run(const uint8_t *fields) {
-  const tinyml_observer observer = {observe, NULL};
-  tinyml_model model = {server.config->arena, &observer};
-  if (inputs_crc() != get32(fields)) return TINYML_LINK_BAD_INPUTS;
-  send_busy(NO_OP);
+/* What comes before the first op. */
+static void start(const uint8_t *fields) {
+  static const tinyml_observer observer = {observe, NULL};
+  server.model = (tinyml_model){server.config->arena, &observer, 0};
   server.options = fields[4];
   server.stop_op = get16(fields + 5);
   server.stop_output = get16(fields + 7);
@@ -281,11 +323,13 @@ static uint8_t run(const uint8_t *fields) {
   server.count = 0;
   server.pieces = 0;
   server.debt = 0;
+  server.carried = 0;
   calibrate(&observer);
   server.total = 0;
-  tinyml_port_counter_reset();
-  const tinyml_status status = server.config->model->invoke(&model);
-  server.total += tinyml_port_ticks();
+}
+
+/* What comes after the last op, or after a row. */
+static uint8_t report(tinyml_status status) {
   server.invoked.ticks_low = (uint32_t)server.total;
   server.invoked.ticks_high = (uint32_t)(server.total >> 32);
   server.invoked.model_status = (int16_t)status;
@@ -293,10 +337,58 @@ static uint8_t run(const uint8_t *fields) {
   return status < 0 ? TINYML_LINK_MODEL_ERROR : TINYML_LINK_OK;
 }
 
-static void invoke(const uint8_t *fields) {
+/* What follows the last piece of a row goes to the first piece of the next one, or to the total. */
+static tinyml_status push_row(void) {
+  tinyml_port_counter_reset();
+  const tinyml_status status = server.config->model->push_row(&server.model, server.config->row);
+  server.carried += without_overhead(tinyml_port_ticks());
+  if (status != TINYML_MORE) server.total += server.carried;
+  return status;
+}
+
+static uint8_t run(const uint8_t *fields) {
+  const tinyml_model_info *model = server.config->model;
+  server.next_row = 0;
+  if (model->row_bytes > 0 && !server.recipe_valid) return TINYML_LINK_BAD_INPUTS;
+  if (inputs_crc() != get32(fields)) return TINYML_LINK_BAD_INPUTS;
+  send_busy(NO_OP);
+  start(fields);
+  tinyml_status status = TINYML_MORE;
+  if (model->row_bytes == 0) {
+    tinyml_port_counter_reset();
+    status = model->invoke(&server.model);
+    server.total += tinyml_port_ticks();
+  }
+  for (uint32_t row = 0; status == TINYML_MORE; ++row) {
+    make_row(row);
+    status = push_row();
+  }
+  return report(status);
+}
+
+static uint8_t push(const uint8_t *fields) {
+  const tinyml_model_info *model = server.config->model;
+  const uint16_t row = get16(fields + INVOKE_FIELDS);
+  if (model->row_bytes == 0) return TINYML_LINK_BAD_COMMAND;
+  if (tinyml_crc32(0, server.config->row, model->row_bytes) != get32(fields)) {
+    return TINYML_LINK_BAD_INPUTS;
+  }
+  if (row != 0 && row != server.next_row) return TINYML_LINK_BAD_ROW;
+  send_busy(NO_OP);
+  if (row == 0) start(fields);
+  const tinyml_status status = push_row();
+  server.next_row = status == TINYML_MORE ? (uint16_t)(row + 1u) : 0;
+  return report(status);
+}
+
+/* INVOKE and PUSH: what must not run twice. */
+static void run_once(uint8_t (*request)(const uint8_t *fields), const uint8_t *fields) {
   if (!server.invoked_valid || server.invoked_sequence != server.sequence) {
-    memset(&server.invoked, 0, sizeof server.invoked);
-    server.invoked_answer = run(fields);
+    /* What a frame has cost so far is in it. */
+    if (server.next_row == 0 || request == run) {
+      memset(&server.invoked, 0, sizeof server.invoked);
+    }
+    server.invoked_answer = request(fields);
     server.invoked_sequence = server.sequence;
     server.invoked_valid = 1;
   }
@@ -304,6 +396,7 @@ static void invoke(const uint8_t *fields) {
 }
 
 static void paint(uint8_t pattern) {
+  server.next_row = 0;
   memset(server.config->arena, pattern, server.config->model->arena_bytes);
   tinyml_port_paint_stack(pattern);
   answer_status(TINYML_LINK_OK);
@@ -318,13 +411,14 @@ static void marks(uint8_t pattern) {
 
 static void dispatch(void) {
   /* Lengths of the fields, by command; a WRITE has data after them. */
-  static const uint8_t lengths[] = {0, 0, 9, WRITE_FIELDS, INVOKE_FIELDS, 1, 1, FILL_FIELDS};
+  static const uint8_t lengths[] = {0, 0, 9,           WRITE_FIELDS, INVOKE_FIELDS,
+                                    1, 1, FILL_FIELDS, PUSH_FIELDS};
   const uint8_t command = server.request[0];
   const uint8_t *fields = server.request + HEADER_BYTES;
   const size_t bytes = server.in.length - HEADER_BYTES;
   server.sequence = get16(server.request + 1);
-  if (command != INVOKE) server.invoked_valid = 0;
-  if (command < HELLO || command > FILL) {
+  if (command != INVOKE && command != PUSH) server.invoked_valid = 0;
+  if (command < HELLO || command > PUSH) {
     answer_status(TINYML_LINK_BAD_COMMAND);
   } else if (command == WRITE ? bytes < WRITE_FIELDS : bytes != lengths[command]) {
     answer_status(TINYML_LINK_BAD_LENGTH);
@@ -340,7 +434,10 @@ static void dispatch(void) {
         write_input(fields, bytes - WRITE_FIELDS);
         break;
       case INVOKE:
-        invoke(fields);
+        run_once(run, fields);
+        break;
+      case PUSH:
+        run_once(push, fields);
         break;
       case PAINT:
         paint(fields[0]);

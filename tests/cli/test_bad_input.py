@@ -108,6 +108,11 @@ def test_options_this_version_does_not_have(option: str, value: str) -> None:
     tinyml("plan", DIGITS, "--board", "stm32", option, value).fails(2, option)
 
 
+def test_options_that_exclude_each_other() -> None:
+    arguments = ("plan", DIGITS, "--board", "stm32", "--feed", "rows", "--schedule", "layer")
+    tinyml(*arguments).fails(2, "whole input", "--schedule auto")
+
+
 def test_folder_that_is_no_project(tmp_path: Path) -> None:
     tinyml("verify", tmp_path).fails(2, str(tmp_path))
     tinyml("verify", tmp_path / "nothing").fails(2, "nothing")

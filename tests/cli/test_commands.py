@@ -46,6 +46,13 @@ def test_plan() -> None:
         assert {"name", "op", "macs", "peak_sram_bytes"} <= layer.keys()
 
 
+def test_plan_where_rows_come() -> None:
+    whole = tinyml("plan", DIGITS, "--board", "stm32", "--json").json
+    rows = tinyml("plan", DIGITS, "--board", "stm32", "--feed", "rows", "--json").json
+    assert rows["feed"] == "rows" and rows["macs"] == whole["macs"]
+    assert rows["segments"][0]["kind"] == "stream"
+
+
 def test_schedules_and_edges() -> None:
     layer, stream, auto = (
         tinyml("plan", DIGITS, "--board", "stm32", "--schedule", schedule, "--json").json

@@ -31,12 +31,12 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
-def made(device: ctypes.CDLL, fill: Fill, size: int) -> bytes:
-    """What the C code makes, with a canary behind it."""
+def made(device: ctypes.CDLL, fill: Fill, size: int, start: int = 0) -> bytes:
+    """What the C code makes from byte `start` on, with a canary behind it."""
     out = ctypes.create_string_buffer(b"\xa5" * (size + 4), size + 4)
     name = "tinyml_fill_words" if fill.kind is FillKind.WORDS else "tinyml_fill_floats"
     numbers = (ctypes.c_uint32(n) for n in (fill.seed, fill.first, fill.second))
-    getattr(device, name)(out, ctypes.c_size_t(size), *numbers)
+    getattr(device, name)(out, ctypes.c_size_t(start), ctypes.c_size_t(size), *numbers)
     assert out.raw[size:] == b"\xa5" * 4
     return out.raw[:size]
 
@@ -46,6 +46,17 @@ def made(device: ctypes.CDLL, fill: Fill, size: int) -> bytes:
 def test_words(device: ctypes.CDLL, seed: int, mask: int, pattern: int, size: int) -> None:
     fill = Fill(FillKind.WORDS, seed, mask, pattern)
     assert made(device, fill, size) == fill.data(size)
+
+
+@given(seed=WORD, mask=WORD, start=st.integers(0, 70), size=st.integers(0, 70))
+@BOUNDED
+def test_parts(device: ctypes.CDLL, seed: int, mask: int, start: int, size: int) -> None:
+    """A row of an input is what it is in the whole, wherever it begins."""
+    fill = Fill(FillKind.WORDS, seed, mask, ~seed & 0xFFFF_FFFF)
+    assert made(device, fill, size, start) == fill.data(start + size)[start:]
+    floats = random_floats(seed, -1.0, 2.0)
+    start, size = start // 4 * 4, size // 4 * 4
+    assert made(device, floats, size, start) == floats.data(start + size)[start:]
 
 
 @given(seed=WORD, low=FLOAT, high=FLOAT, count=st.integers(0, 40))

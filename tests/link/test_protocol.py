@@ -195,7 +195,9 @@ def test_a_repeated_invoke_is_answered_again_and_not_run_again(host_toy: Path) -
     ("command", "fields", "status"),
     [
         (0, b"", 1),
-        (8, b"", 1),
+        (9, b"", 1),
+        (8, bytes(14), 2),
+        (8, bytes(15), 1),
         (255, b"", 1),
         (1, b"x", 2),
         (2, bytes(8), 2),
@@ -320,7 +322,7 @@ class LyingDevice:
         return data
 
 
-HELLO = struct.pack("<BHHIIIIIHHHH", 0, 2, 64, 2, 40, 1, 0, 1024, 3, 1, 1, 4)
+HELLO = struct.pack("<BHHIIIIIHHHHI", 0, 3, 64, 2, 40, 1, 0, 1024, 3, 1, 1, 4, 0)
 
 
 @given(st.booleans(), st.lists(st.binary(max_size=60) | st.just(bytes(5)), max_size=12))
@@ -333,8 +335,8 @@ def test_a_lying_device_is_a_link_error(honest_hello: bool, payloads: list[bytes
 
 
 def test_a_newer_protocol_says_to_rebuild() -> None:
-    device = LyingDevice(iter([b"\0" + struct.pack("<H", 3) + bytes(40)]))
-    with pytest.raises(LinkError, match="speaks protocol 3, this is 2"):
+    device = LyingDevice(iter([b"\0" + struct.pack("<H", 4) + bytes(40)]))
+    with pytest.raises(LinkError, match="speaks protocol 4, this is 3"):
         Client(device).identity()
 
 

@@ -6,11 +6,11 @@ reads, unless it may overlay that very operand, and its scratch again after it h
 
 from collections.abc import Mapping, Sequence
 
-from tests.memory.streams import needs, steps
+from tests.memory.streams import input_rows, needs, steps
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Accumulation, Alias, KernelCall, RowLoop
-from tinyml.memory.plan import MemoryPlan
-from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
+from tinyml.memory.plan import FEED_STATE, MemoryPlan
+from tinyml.schedule.schedule import FEED, Schedule, Segment, SegmentKind
 
 _Piece = tuple[str, int, int, int]
 """A tensor, its first byte that is meant, how many bytes, and their address."""
@@ -39,9 +39,10 @@ class _Machine:
 
     def execute(self, schedule: Schedule) -> None:
         node_of = {node.name: node for node in self.graph.nodes}
-        for name in self.graph.inputs:
+        inputs = () if schedule.fed else self.graph.inputs
+        for name in inputs:
             self._write(self._whole(name))
-        for name in self.graph.inputs:
+        for name in inputs:
             self._read(self._whole(name))
         for segment in schedule.segments:
             if segment.kind is SegmentKind.STREAM:
@@ -70,7 +71,25 @@ class _Machine:
             slot = number % rings[tensor] if tensor in rings else number
             return tensor, number * size, size, self.plan.offset_of(tensor) + slot * size
 
+        fed = segment.program.count(FEED)
+        height = 0
+        counters: list[_Piece] = []
+        if fed:
+            (x,) = self.graph.inputs
+            height, size = input_rows(self.graph, self.calls)
+            state = 2 * (len(segment.nodes) + 1)
+            counters.append((FEED_STATE, 0, state, self.plan.offsets[FEED_STATE]))
+            self._write(counters[0])
+        if fed != height:
+            raise _CorruptError
+        fed = 0
         for entry in segment.program:
+            for piece in counters:
+                self._read(piece)
+            if entry == FEED:
+                self._write(row(x, fed, size))
+                fed += 1
+                continue
             node = node_of[segment.nodes[entry]]
             call, number = self.calls[node.name], taken[node.name]
             taken[node.name] += 1

@@ -1,13 +1,14 @@
 """Graphs that stream: maps as rows of bytes, calls made by hand, and a naive way to run them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 
 from tests.memory.nets import Net
 from tinyml.ir import ops
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Accumulation, KernelCall, RowAccess, RowLoop, Span
-from tinyml.schedule.schedule import Ring, Schedule, Segment, SegmentKind
+from tinyml.schedule.schedule import FEED, Ring, Schedule, Segment, SegmentKind
 
 
 class Maps(Net):
@@ -244,6 +245,71 @@ def naive_schedule(
             segments.append(Segment(SegmentKind.LAYER, (node.name,)))
     close()
     return Schedule(tuple(segments))
+
+
+def input_rows(graph: Graph, calls: Mapping[str, KernelCall]) -> tuple[int, int]:
+    """Rows of the only input, and bytes of a row, as the first node that reads it sees them."""
+    (x,) = graph.inputs
+    node = graph.consumers()[x][0]
+    loop = calls[node.name].loop
+    if isinstance(loop, Accumulation):
+        return loop.in_height, loop.in_row_bytes
+    assert isinstance(loop, RowLoop)
+    accesses = [access for access in loop.inputs if access.constant is None]
+    access = accesses[graph.activations(node).index(x)]
+    return access.height, access.row_bytes
+
+
+def fed_schedule(
+    graph: Graph, calls: Mapping[str, KernelCall], rng: Random | None = None
+) -> Schedule | None:
+    """A stream into which the input comes row by row, then layers; None where that cannot be.
+
+    A row comes when it is needed (with `rng` sometimes earlier), and has the least ring.
+    """
+    if len(graph.inputs) != 1 or not graph.consumers()[graph.inputs[0]]:
+        return None
+    (x,) = graph.inputs
+    readers = [i for i, node in enumerate(graph.nodes) if x in node.inputs]
+    stop = max(readers) + 1
+    if rng is not None:
+        stop = rng.randint(stop, len(graph.nodes))
+    nodes = graph.nodes[:stop]
+    writer = {node.output: node for node in nodes}
+    if x in graph.outputs or not all(streams(calls[node.name]) for node in nodes):
+        return None
+    for node in nodes:
+        for name in node.inputs:
+            if name in writer and not _agree(graph, calls, writer[name], node):
+                return None
+    segment = stream(graph, calls, [node.name for node in nodes], rng)
+    height, _ = input_rows(graph, calls)
+    program: list[int] = []
+    events: list[tuple[bool, int]] = []
+    taken = [0] * len(nodes)
+    fed = 0
+    for entry in (*segment.program, None):
+        need = [height - 1]
+        if entry is not None:
+            node = nodes[entry]
+            reads = needs(graph, node, calls[node.name], taken[entry])
+            need = [row for tensor, row in reads if tensor == x]
+        early = rng is not None and rng.random() < 0.2
+        while fed <= max(need, default=-1) or (early and fed < height):
+            early = early and fed <= max(need, default=-1)
+            program.append(FEED)
+            events.append((True, fed))
+            fed += 1
+        if entry is not None:
+            events += [(False, row) for row in need]
+            program.append(entry)
+            taken[entry] += 1
+    rows = 1
+    while not _holds(events, rows):
+        rows += 1
+    rings = (Ring(x, rows), *segment.rings)
+    layers = [Segment(SegmentKind.LAYER, (node.name,)) for node in graph.nodes[stop:]]
+    return Schedule((replace(segment, program=tuple(program), rings=rings), *layers))
 
 
 def random_maps(rng: Random, nodes: int) -> tuple[Graph, dict[str, KernelCall]]:

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.memory.execute import works
-from tests.memory.streams import naive_schedule, random_maps
+from tests.memory.streams import Maps, fed_schedule, naive_schedule, random_maps
 from tests.memory.test_check import retop
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import KernelCall
 from tinyml.memory import plan_memory
 from tinyml.memory.check import check_plan
-from tinyml.memory.plan import ALIGNMENT, MemoryPlan
-from tinyml.schedule.order import layer_schedule
-from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
+from tinyml.memory.plan import ALIGNMENT, FEED_STATE, MemoryPlan
+from tinyml.schedule.order import layer_schedule, reordered
+from tinyml.schedule.schedule import FEED, Schedule, Segment, SegmentKind
 from tinyml.schedule.search import best_schedule, stream_schedule
 
 
@@ -114,3 +114,85 @@ def test_a_moved_buffer_is_found_exactly_when_it_does_harm(seed: int) -> None:
     if moved.arena_bytes < max(moved.peaks):
         return  # less than what is live together, which the checker calls a false figure
     _agrees(graph, schedule, calls, moved)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=700, derandomize=True, deadline=None)
+def test_inputs_that_come_row_by_row(seed: int) -> None:
+    """Plans are accepted and work; damage is found exactly when it does harm."""
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(1, 10))
+    schedule = fed_schedule(graph, calls, rng if rng.random() < 0.7 else None)
+    if schedule is None:
+        return
+    assert schedule.fed
+    plan = plan_memory(graph, schedule, calls)
+    assert _agrees(graph, schedule, calls, plan)
+    assert sum(b.bytes for b in plan.buffers if b.name == FEED_STATE) >= 2 * (
+        len(schedule.segments[0].nodes) + 1
+    )
+    damaged = _damaged(rng, schedule.segments[0])
+    if FEED in damaged.program:
+        _agrees(graph, Schedule((damaged, *schedule.segments[1:])), calls, plan)
+    buffer = rng.choice(plan.buffers)
+    offset = rng.randint(0, plan.arena_bytes // ALIGNMENT) * ALIGNMENT
+    moved = retop(replace(plan, offsets={**plan.offsets, buffer.name: offset}))
+    if moved.arena_bytes >= max(moved.peaks):
+        _agrees(graph, schedule, calls, moved)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=300, derandomize=True, deadline=None)
+def test_searched_schedules_of_inputs_that_come_row_by_row(seed: int) -> None:
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(1, 12))
+    bounds = []
+    try:
+        schedules = [
+            stream_schedule(graph, calls, calls, fed=True),
+            best_schedule(graph, calls, calls, fed=True),
+        ]
+    except PlanError:
+        assert fed_schedule(graph, calls) is None
+        return
+    for schedule in schedules:
+        assert schedule.fed
+        ordered = reordered(graph, schedule)
+        plan = plan_memory(ordered, schedule, calls)
+        assert _agrees(ordered, schedule, calls, plan)
+        bounds.append(plan.lower_bound)
+    assert bounds[1] <= bounds[0]
+
+
+def test_a_feed_that_is_none() -> None:
+    """Rows in the wrong segment, too few of them, no ring, no counters: all refused."""
+    rng = Random(0)
+    net = Maps()
+    net.conv("b", net.conv("a", net.map("x", 8, 8), 8, pad=1), 8, pad=1)
+    graph, calls = net.graph("b"), net.calls
+    schedule = fed_schedule(graph, calls, None)
+    assert schedule is not None
+    plan = plan_memory(graph, schedule, calls)
+    (first, *rest) = schedule.segments
+    for wrong, message in (
+        (replace(first, program=(*first.program, FEED)), "9 of the 8 rows of input 'x'"),
+        (replace(first, rings=first.rings[1:]), "'x' comes by rows and has no ring"),
+        (replace(first, rings=(replace(first.rings[0], rows=9),)), "9 of the 8 rows of 'x'"),
+    ):
+        with pytest.raises(PlanError, match=message):
+            check_plan(graph, Schedule((wrong, *rest)), calls, plan)
+    late = naive_schedule(graph, calls, rng)
+    two = Schedule(
+        (
+            Segment(SegmentKind.STREAM, ("n_a",), program=(0,) * 8),
+            Segment(SegmentKind.STREAM, ("n_b",), program=(0,) * 8 + (FEED,) * 8),
+        )
+    )
+    assert not late.fed and not two.fed
+    with pytest.raises(PlanError, match="'n_b' takes rows, and is not the first"):
+        check_plan(graph, two, calls, plan)
+    bare = tuple(b for b in plan.buffers if b.name != FEED_STATE)
+    offsets = {b.name: plan.offsets[b.name] for b in bare}
+    bare_plan = retop(replace(plan, buffers=bare, offsets=offsets))
+    with pytest.raises(PlanError, match="no buffer 'feed:rows' of 4 bytes"):
+        check_plan(graph, schedule, calls, bare_plan)

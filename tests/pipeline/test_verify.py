@@ -27,10 +27,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tampered(
-    model: Path, out: Path, pattern: str, replacement: str, schedule: str = "auto"
+    model: Path,
+    out: Path,
+    pattern: str,
+    replacement: str,
+    schedule: str = "auto",
+    feed: str = "whole",
 ) -> VerifyReport:
     """Verifies a project whose generated C was changed after it was generated."""
-    pipeline.build(model, "host", out, schedule=schedule)
+    pipeline.build(model, "host", out, schedule=schedule, feed=feed)
     changed = 0
     for path in (out / "src").glob("*.c"):
         text, count = re.subn(pattern, replacement, path.read_text(), count=1, flags=re.DOTALL)
@@ -62,6 +67,40 @@ def test_the_op_that_differs_is_named(model: Path, tmp_path: Path, op: int, sche
     assert not report.bit_exact
     first = report.first_mismatch
     assert first is not None and first.op == names[op] and first.expected != first.actual
+
+
+@pytest.mark.parametrize("op", [0, 1])
+def test_the_row_that_differs_is_named_where_rows_come(
+    model: Path, tmp_path: Path, op: int
+) -> None:
+    """As above, of a firmware that takes its input row by row."""
+    plan = pipeline.plan(model, "host", schedule="stream", feed="rows")
+    assert plan.feed == "rows" and plan.segments[0].kind == "stream"
+    pattern = rf"(\bop{op}_\w+\(uint8_t \*arena[^)]*\) \{{.*?output_zero_point = )(-?\d+)"
+    report = tampered(model, tmp_path / "p", pattern, r"\1 1 + \2", "stream", "rows")
+    assert not report.bit_exact
+    first = report.first_mismatch
+    assert first is not None and first.op == plan.layers[op].name
+
+
+def test_a_firmware_that_takes_rows(model: Path, tmp_path: Path) -> None:
+    """Verified on drawn inputs and on given ones, which are sent; profiled; run."""
+    out = tmp_path / "p"
+    pipeline.build(model, "host", out, feed="rows")
+    manifest = open_project(out).manifest
+    assert (manifest.options["feed"], manifest.options["io"]) == ("rows", "int8")
+    assert manifest.inputs[0].row_bytes == 18 and manifest.inputs[0].ring_rows in range(6)
+    assert pipeline.verify(out, inputs=6).bit_exact
+    rng = np.random.default_rng(0)
+    samples = [[rng.integers(-128, 128, (1, 6, 6, 3)).astype(np.int8)] for _ in range(4)]
+    report = pipeline.verify(out, samples=samples, labels=[0] * 4)
+    assert report.bit_exact and report.op_outputs_compared == 4 * len(manifest.ops)
+    profile = pipeline.profile(out)
+    assert 0 <= profile.arena_bytes - profile.arena_bytes_touched < 8
+    assert len(profile.layers) == len(manifest.ops)
+    whole = tmp_path / "w"
+    pipeline.build(model, "host", whole)
+    assert pipeline.run(out, samples[0]).outputs == pipeline.run(whole, samples[0]).outputs
 
 
 def test_a_changed_weight_is_found(model: Path, tmp_path: Path) -> None:

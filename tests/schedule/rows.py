@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
-from tests.memory.streams import Maps, needs, steps
+from tests.memory.streams import Maps, input_rows, needs, steps
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import Accumulation, KernelCall, RowLoop
-from tinyml.schedule.schedule import Ring, Segment, SegmentKind
+from tinyml.schedule.schedule import FEED, Ring, Segment, SegmentKind
 
 
 def stored_whole(graph: Graph, names: Sequence[str]) -> frozenset[str]:
@@ -24,7 +24,15 @@ def play(graph: Graph, calls: Mapping[str, KernelCall], segment: Segment) -> str
     rings = {ring.tensor: ring.rows for ring in segment.rings}
     slots: dict[tuple[str, int], int] = {}
     taken = [0] * len(nodes)
+    height = fed = 0
+    if FEED in segment.program:
+        inside.add(graph.inputs[0])
+        height, _ = input_rows(graph, calls)
     for entry in segment.program:
+        if entry == FEED:
+            slots[graph.inputs[0], fed % rings[graph.inputs[0]]] = fed
+            fed += 1
+            continue
         node, call, number = nodes[entry], calls[nodes[entry].name], taken[entry]
         if number == steps(call):
             return f"{node.name} takes a step too many"
@@ -41,6 +49,8 @@ def play(graph: Graph, calls: Mapping[str, KernelCall], segment: Segment) -> str
             slots[node.output, slot] = number
     if taken != [steps(calls[node.name]) for node in nodes]:
         return "steps are missing"
+    if fed != height:
+        return f"{fed} of {height} rows are fed"
     return ""
 
 

@@ -49,6 +49,19 @@ static int print(void *user, uint16_t op, uint16_t output, const void *data, siz
   return fwrite(header, sizeof header, 1, stdout) != 1 || fwrite(data, 1, bytes, stdout) != bytes;
 }}
 
+static int push_rows(const tinyml_model_info *info, tinyml_model *model) {{
+  uint8_t *row = malloc(info->row_bytes);
+  tinyml_status status = TINYML_MORE;
+  uint32_t left = info->inputs[0].bytes;
+  if (row == NULL) return 1;
+  for (; left > 0 && status == TINYML_MORE; left -= info->row_bytes) {{
+    if (fread(row, 1, info->row_bytes, stdin) != info->row_bytes) return 1;
+    status = info->push_row(model, row);
+  }}
+  free(row);
+  return left != 0 || status != TINYML_OK;
+}}
+
 int main(int count, char **arguments) {{
   if (count != 3) return 2;
   const tinyml_model_info *info = models[atoi(arguments[1])];
@@ -57,14 +70,16 @@ int main(int count, char **arguments) {{
   uint8_t *arena = malloc(info->arena_bytes);
   if (arena == NULL) return 2;
   const tinyml_observer observer = {{print, NULL}};
-  tinyml_model model = {{arena, &observer}};
+  tinyml_model model = {{arena, &observer, 0}};
   while (runs-- > 0) {{
     memset(arena, 0xa5, info->arena_bytes);
-    for (int i = 0; i < info->input_count; i++) {{
+    if (info->row_bytes > 0) {{
+      if (push_rows(info, &model)) return 3;
+    }} else for (int i = 0; i < info->input_count; i++) {{
       if (fread(arena + info->inputs[i].offset, 1, info->inputs[i].bytes, stdin) !=
           info->inputs[i].bytes) return 2;
     }}
-    if (info->invoke(&model) != TINYML_OK) return 3;
+    if (info->row_bytes == 0 && info->invoke(&model) != TINYML_OK) return 3;
     for (int i = 0; i < info->output_count; i++) {{
       print(NULL, info->op_count, (uint16_t)i, arena + info->outputs[i].offset,
             info->outputs[i].bytes);

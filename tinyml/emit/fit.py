@@ -28,7 +28,9 @@ def needs(plan: Plan, view: ModelView, board: Board) -> dict[str, int]:
         "vectors": VECTOR_BYTES,
         "code": LEAST_CODE_BYTES,
         "constants": view.const_bytes + structs,
-        "data": LEAST_STATIC_BYTES + RECORD_BYTES * view.observed,
+        "data": LEAST_STATIC_BYTES
+        + RECORD_BYTES * view.observed
+        + (view.feed.row_bytes if view.feed else 0),
         "arena": plan.memory.arena_bytes,
         "stack": board.stack_bytes,
     }

@@ -30,7 +30,7 @@ class TensorEntry:
     offset: int
     bytes: int
     row_bytes: int
-    """Of a tensor that is computed and observed row by row; 0 where it is so at once."""
+    """Of a tensor that is computed and observed, or comes, row by row; 0 where it is so at once."""
     ring_rows: int
     """Row r lies at `offset` + r % `ring_rows` * `row_bytes`; 0 where it is stored whole."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tinyml.errors import PlanError
 from tinyml.kernels.call import Accumulation, RowLoop
+from tinyml.memory.values import read_rows
 from tinyml.planning import Plan
 from tinyml.schedule.schedule import SegmentKind
 
@@ -29,7 +30,7 @@ class StreamedRows:
 
 
 def streamed_rows(plan: Plan) -> dict[str, StreamedRows]:
-    """By name, the tensors that reach the observer row by row.
+    """By name, the tensors that reach the observer row by row, and an input that comes so.
 
     PlanError where the schedule streams what its kernel does not compute so.
     """
@@ -50,6 +51,12 @@ def streamed_rows(plan: Plan) -> dict[str, StreamedRows]:
                 height = loop.out_height
                 rows = held.get(tensor, height)
                 found[tensor] = StreamedRows(height, loop.out_row_bytes, rows)
+    if plan.schedule.fed:
+        (tensor,) = plan.graph.inputs
+        reader = plan.graph.consumers()[tensor][0]
+        fed = read_rows(plan.graph, reader, plan.calls[reader.name], tensor)
+        computed.add(tensor)
+        found[tensor] = StreamedRows(fed.count, fed.bytes, held[tensor])
     lost = sorted(held.keys() - computed)
     if lost:
         raise PlanError(f"the schedule holds rows of {', '.join(lost)}, which no stream computes")

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinyml.emit.feed import FeedView
 from tinyml.emit.literals import comment, wrap
 from tinyml.emit.loops import AccumulationStepView, RowStepView
 from tinyml.emit.names import Namer
 from tinyml.emit.opview import OpView
 from tinyml.errors import PlanError
-from tinyml.schedule.schedule import Segment
+from tinyml.memory.plan import FEED_COUNTER_BYTES
+from tinyml.schedule.schedule import FEED, Segment
 
 _INDENT = 6
 
@@ -29,6 +31,8 @@ class StreamView:
     """Which op takes its next step, counted from the segment's first, in lines."""
     row_bytes: tuple[str, ...]
     """What the observer is told of in a step, per op, in lines."""
+    feed: FeedView | None
+    """The model's input where it comes into this stream, row by row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +48,41 @@ class SegmentView:
         return self.ops[0].index
 
 
-def stream_view(segment: Segment, ops: Sequence[OpView], functions: Namer) -> StreamView:
-    """The view of a stream segment; PlanError when its program does not run every op to its end."""
+def stream_view(
+    segment: Segment, ops: Sequence[OpView], functions: Namer, feed: FeedView | None
+) -> StreamView:
+    """The view of a stream segment; PlanError when its program does not run every op to its end.
+
+    `feed` is the model's input if it comes into this very segment.
+    """
     steps, sizes = [], []
     for op in ops:
         assert isinstance(op.loop, RowStepView | AccumulationStepView)
         steps.append(op.loop.height)
         sizes.append(op.loop.row_bytes)
     counted = [segment.program.count(position) for position in range(len(ops))]
-    if counted != steps or len(segment.program) != sum(steps):
+    fed = feed.rows if feed else 0
+    if counted != steps or len(segment.program) != sum(steps) + fed:
         raise PlanError(
             f"the program of ops {', '.join(segment.nodes)} takes {counted} steps, not {steps}"
         )
     first, last = ops[0].index, ops[-1].index
+    result = "non-zero: the observer wants to stop."
+    if feed:
+        result = "to where the next row of the input is wanted. `fed` is such a row."
     return StreamView(
         function=functions(f"ops{first}_to_{last}"),
         comment=comment(
-            f"Ops {first} to {last}, row by row, in {len(segment.program)} steps; non-zero: the "
-            "observer wants to stop.",
+            f"Ops {first} to {last}, row by row, in {len(segment.program)} steps; {result}",
             6,
         ),
         op=f"(uint16_t)({first} + op)" if first else "op",
-        op_ctype=_unsigned(len(ops) - 1),
-        row_ctype=_unsigned(max(steps)),
+        op_ctype=_unsigned(len(ops) - (feed is None)),
+        row_ctype=_unsigned(max(steps)) if feed is None else f"uint{8 * FEED_COUNTER_BYTES}_t",
         bytes_ctype=_unsigned(max(sizes)),
-        program=wrap(map(str, segment.program), _INDENT),
+        program=wrap((str(len(ops) if i == FEED else i) for i in segment.program), _INDENT),
         row_bytes=wrap(map(str, sizes), _INDENT),
+        feed=feed,
     )
 
 

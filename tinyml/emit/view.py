@@ -6,6 +6,7 @@ A view holds strings and integers only. The templates add layout and nothing els
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tinyml.emit.feed import FeedView, feed_view
 from tinyml.emit.literals import WIDTH, braces, call, comment, number, string
 from tinyml.emit.names import Namer, model_name, title
 from tinyml.emit.opview import OpView, OpViews
@@ -19,8 +20,10 @@ from tinyml.memory.plan import MemoryPlan
 from tinyml.planning import Plan
 from tinyml.schedule.schedule import SegmentKind
 
-RUNTIME_VERSION = 2
+RUNTIME_VERSION = 3
 """What generated code expects of TINYML_RUNTIME_VERSION."""
+
+_FUNCTIONS = ("init", "input", "output", "invoke", "push_row", "reset", "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ class ModelView:
     init: tuple[str, ...]
     """Prototype of the init function; the next is that of invoke."""
     invoke: tuple[str, ...]
+    push_row: tuple[str, ...]
+    """The same of a model whose input comes row by row; so is `reset`."""
+    reset: tuple[str, ...]
+    feed: FeedView | None
+    """How the only input comes, if row by row."""
     inputs: tuple[EndpointView, ...]
     outputs: tuple[EndpointView, ...]
     buffers: tuple[str, ...]
@@ -116,9 +124,10 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
     prefix = model_name(name or graph.name)
     producers, streamed = graph.producers(), streamed_rows(plan)
     tables = TablePool(prefix)
-    functions = Namer(f"{prefix}_{what}" for what in ("init", "input", "output", "invoke", "info"))
+    feed = feed_view(plan, streamed)
+    functions = Namer(f"{prefix}_{what}" for what in _FUNCTIONS)
     views = OpViews(plan, tables, functions, producers, streamed)
-    segments = _segments(plan, views, functions)
+    segments = _segments(plan, views, functions, feed)
     ops = [op for segment in segments for op in segment.ops]
     kernel_headers = ["tinyml_kernels.h"] if any(op.loop.kind != "alias" for op in ops) else []
     inputs = _endpoints(graph, memory, prefix, "input", graph.inputs)
@@ -135,7 +144,7 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
             f"The memory that the model works in, aligned to TINYML_ALIGNMENT: {_peak(plan)}.", 3
         ),
         macs=sum(op.macs for op in ops),
-        end=max((op.end for op in ops), default=0),
+        end=max([op.end for op in ops] + ([feed.end] if feed else [])),
         init=_prototype(prefix, "init", ["void *arena", "size_t arena_bytes"]),
         invoke=_prototype(
             prefix,
@@ -143,6 +152,9 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
             [f"const {end.ctype} *{end.argument}" for end in inputs]
             + [f"{end.ctype} *{end.argument}" for end in outputs],
         ),
+        push_row=_prototype(prefix, "push_row", [f"const {end.ctype} *row" for end in inputs]),
+        reset=_prototype(prefix, "reset", []),
+        feed=feed,
         inputs=inputs,
         outputs=outputs,
         buffers=_arena_map(plan, producers, streamed),
@@ -152,7 +164,9 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
     )
 
 
-def _segments(plan: Plan, views: OpViews, functions: Namer) -> tuple[SegmentView, ...]:
+def _segments(
+    plan: Plan, views: OpViews, functions: Namer, feed: FeedView | None
+) -> tuple[SegmentView, ...]:
     nodes = {node.name: node for node in plan.graph.nodes}
     found: list[SegmentView] = []
     index = 0
@@ -162,7 +176,8 @@ def _segments(plan: Plan, views: OpViews, functions: Namer) -> tuple[SegmentView
             views.view(nodes[name], at, in_stream=in_stream)
             for at, name in enumerate(segment.nodes, start=index)
         )
-        stream = stream_view(segment, ops, functions) if in_stream else None
+        fed = None if index else feed
+        stream = stream_view(segment, ops, functions, fed) if in_stream else None
         found.append(SegmentView(ops, stream))
         index += len(ops)
     return tuple(found)

@@ -15,8 +15,8 @@ from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Accumulation, KernelCall, RowLoop
 from tinyml.memory.plan import ALIGNMENT, MemoryPlan
 from tinyml.memory.replay import Replay, label
-from tinyml.memory.replay_rows import run_stream
-from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
+from tinyml.memory.replay_rows import fed_rows, run_stream
+from tinyml.schedule.schedule import FEED, Schedule, Segment, SegmentKind
 
 
 def check_plan(
@@ -25,7 +25,8 @@ def check_plan(
     """Raise PlanError, naming the op and the tensors, unless `plan` is sound.
 
     Sound means: every node runs once, after its producers, and in a stream segment
-    takes exactly its steps; every byte that a node reads still holds what its
+    takes exactly its steps; an input that comes row by row does so once, before all that
+    is not in its stream; every byte that a node reads still holds what its
     producer wrote, and so do the graph outputs at the end; what a node reads,
     writes and uses as scratch at the same time lies apart, but for the overlays
     that its kernel allows; everything is aligned and inside the arena; the arena
@@ -33,11 +34,12 @@ def check_plan(
     reports are true.
     """
     _check_schedule(graph, schedule)
-    for segment in schedule.segments:
-        _check_segment(graph, segment, calls)
+    for step, segment in enumerate(schedule.segments):
+        _check_segment(graph, segment, calls, first=step == 0)
     _check_buffers(graph, plan, _stored(graph, schedule, calls))
     replay = Replay(graph, calls, plan)
-    replay.load_inputs()
+    if not schedule.fed:
+        replay.load_inputs()
     node_of = {node.name: node for node in graph.nodes}
     for step, segment in enumerate(schedule.segments):
         if segment.kind is SegmentKind.STREAM:
@@ -66,7 +68,9 @@ def _check_schedule(graph: Graph, schedule: Schedule) -> None:
         known.update(node.outputs)
 
 
-def _check_segment(graph: Graph, segment: Segment, calls: Mapping[str, KernelCall]) -> None:
+def _check_segment(
+    graph: Graph, segment: Segment, calls: Mapping[str, KernelCall], *, first: bool
+) -> None:
     """A layer is one node; a stream takes every node's steps, and its rings stay its own."""
     if segment.kind is SegmentKind.LAYER:
         if len(segment.nodes) != 1 or segment.rings or segment.program:
@@ -77,13 +81,30 @@ def _check_segment(graph: Graph, segment: Segment, calls: Mapping[str, KernelCal
     node_of = {node.name: node for node in graph.nodes}
     nodes = [node_of[name] for name in segment.nodes]
     taken = Counter(segment.program)
+    fed = taken.pop(FEED, 0)
     if not nodes or not taken.keys() <= set(range(len(nodes))):
         raise PlanError(f"stream segment {', '.join(segment.nodes)} runs a node that it has not")
+    if fed:
+        _check_feed(graph, nodes, calls, fed, first=first)
     for position, node in enumerate(nodes):
         steps = _steps(node, calls[node.name])
         if taken[position] != steps:
             raise PlanError(f"{label(node)} takes {taken[position]} of its {steps} steps")
     _check_rings(graph, segment, nodes, calls)
+
+
+def _check_feed(
+    graph: Graph, nodes: list[Node], calls: Mapping[str, KernelCall], fed: int, *, first: bool
+) -> None:
+    """The only input comes once, into the first segment."""
+    if not first or len(graph.inputs) != 1:
+        raise PlanError(
+            f"a segment with {label(nodes[0])} takes rows, and is not the first, or the model has"
+            f" {len(graph.inputs)} inputs"
+        )
+    height, _ = fed_rows(graph, calls)
+    if fed != height:
+        raise PlanError(f"{fed} of the {height} rows of input '{graph.inputs[0]}' are taken")
 
 
 def _steps(node: Node, call: KernelCall) -> int:
@@ -99,18 +120,25 @@ def _steps(node: Node, call: KernelCall) -> int:
 def _check_rings(
     graph: Graph, segment: Segment, nodes: list[Node], calls: Mapping[str, KernelCall]
 ) -> None:
-    written = {node.output: node for node in nodes}
+    written: dict[str, Node | None] = {node.output: node for node in nodes}
+    if FEED in segment.program:
+        written[graph.inputs[0]] = None
+        if all(ring.tensor != graph.inputs[0] for ring in segment.rings):
+            raise PlanError(f"input '{graph.inputs[0]}' comes by rows and has no ring")
     consumers = graph.consumers()
     seen: set[str] = set()
     for ring in segment.rings:
-        node = written.get(ring.tensor)
-        if node is None or ring.tensor in seen:
+        if ring.tensor not in written or ring.tensor in seen:
             raise PlanError(
                 f"ring '{ring.tensor}' is not written in its segment, or is there twice"
             )
         seen.add(ring.tensor)
-        loop = calls[node.name].loop
-        height = loop.out_height if isinstance(loop, RowLoop) else 1
+        node = written[ring.tensor]
+        if node is None:
+            height, _ = fed_rows(graph, calls)
+        else:
+            loop = calls[node.name].loop
+            height = loop.out_height if isinstance(loop, RowLoop) else 1
         if not 1 <= ring.rows <= height:
             raise PlanError(f"a ring holds {ring.rows} of the {height} rows of '{ring.tensor}'")
         outside = [c.name for c in consumers[ring.tensor] if c.name not in segment.nodes]
@@ -125,6 +153,9 @@ def _stored(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -
     producer = graph.producers()
     for segment in schedule.segments:
         for ring in segment.rings:
+            if ring.tensor in graph.inputs:
+                found[ring.tensor] = ring.rows * fed_rows(graph, calls)[1]
+                continue
             loop = calls[producer[ring.tensor].name].loop
             if isinstance(loop, RowLoop):
                 found[ring.tensor] = ring.rows * loop.out_row_bytes

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import Accumulation, KernelCall
-from tinyml.memory.plan import Buffer, scratch_name
+from tinyml.memory.plan import FEED_STATE, Buffer, feed_state_bytes, scratch_name
 from tinyml.memory.values import Value, aligned, values
 from tinyml.schedule.schedule import Schedule, SegmentKind
 
@@ -43,7 +43,8 @@ def lifetimes(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall])
     Time has no finer grain than a segment: what a stream segment touches is live
     for all of it. So nothing is in place there, and its nodes, of which one runs at
     a time, share one scratch; but sums that a node carries from row to row have
-    a place of their own.
+    a place of their own. So have the counters of rows that last from one row that the
+    application hands over to the next.
     """
     step_of = {
         name: step for step, segment in enumerate(schedule.segments) for name in segment.nodes
@@ -64,20 +65,23 @@ def lifetimes(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall])
         if value.kept:
             last = max(steps - 1, 0)
         if not rings.keys().isdisjoint(value.tensors):
-            _check_ring(value, first, last)
+            _check_ring(value, first, last, fed=schedule.fed)
         buffers.append(Buffer(value.tensors[0], value.bytes, first, last, value.tensors))
         if value.writer is not None and schedule.segments[first].kind is SegmentKind.LAYER:
             overlays.extend(
                 Overlay(old, index) for old in value.overlays if buffers[old].last == first
             )
     buffers.extend(_scratches(schedule, calls))
+    if schedule.fed:
+        size = aligned(feed_state_bytes(len(schedule.segments[0].nodes)))
+        buffers.append(Buffer(FEED_STATE, size, 0, 0))
     return Lifetimes(max(steps, 1), tuple(buffers), tuple(overlays))
 
 
-def _check_ring(value: Value, first: int, last: int) -> None:
+def _check_ring(value: Value, first: int, last: int, *, fed: bool) -> None:
     """PlanError where something outside the segment would need rows that are gone."""
     name = value.tensors[0]
-    if value.writer is None or value.kept or first != last:
+    if (value.writer is None and not fed) or value.kept or first != last:
         raise PlanError(f"only some rows of '{name}' are stored, but not only one segment needs it")
 
 

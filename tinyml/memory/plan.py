@@ -13,14 +13,26 @@ in its scratch, and it is what malloc and the AAPCS stack give. Vector loads
 """
 
 
+FEED_STATE = "feed:rows"
+"""Name of the buffer that counts rows from one push of a row to the next (no tensor's name)."""
+
+FEED_COUNTER_BYTES = 2
+"""Of each counter in it, a uint16_t."""
+
+
+def feed_state_bytes(nodes: int) -> int:
+    """Bytes of the counters of a stream of so many nodes, and of the input's rows."""
+    return FEED_COUNTER_BYTES * (nodes + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """A byte range of the arena, live from step `first` to step `last`, both included.
 
     `tensors` are the tensors that share it one after the other: aliases and
     in-place results (none in a scratch). `scratch_of` are the nodes that use it as
-    their scratch, one at a time (none for tensors). A step is a segment of the
-    schedule, counted from 0; `bytes` is a multiple of `ALIGNMENT`.
+    their scratch, one at a time (none for tensors); `FEED_STATE` has neither. A step is a
+    segment of the schedule, counted from 0; `bytes` is a multiple of `ALIGNMENT`.
     """
 
     name: str

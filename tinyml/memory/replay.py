@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Alias, KernelCall
-from tinyml.memory.plan import Buffer, MemoryPlan, scratch_name
+from tinyml.memory.plan import FEED_STATE, Buffer, MemoryPlan, scratch_name
 
 _NOTHING = 0
 """In `Replay.holds`: bytes of no tensor, never written or used as scratch."""
@@ -136,6 +136,13 @@ class Replay:
             raise PlanError(f"tensor '{name}' has no buffer")
         self.used[buffer.name].add(step)
         return self.plan.offsets[buffer.name]
+
+    def feed_state(self, size: int) -> int:
+        """Where the counters of rows lie, and a note that the first step uses them."""
+        if not any(b.name == FEED_STATE and b.bytes >= size for b in self.plan.buffers):
+            raise PlanError(f"there is no buffer '{FEED_STATE}' of {size} bytes")
+        self.used[FEED_STATE].add(0)
+        return self.plan.offsets[FEED_STATE]
 
     def scratch(self, node: Node, step: int) -> Piece | None:
         """The scratch of `node`, None where it needs none; and a note that `step` uses it."""

@@ -1,13 +1,14 @@
 """Stream segments as the checker runs them: row by row, as their program says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Accumulation, KernelCall, RowAccess, RowLoop
+from tinyml.memory.plan import FEED_COUNTER_BYTES, FEED_STATE
 from tinyml.memory.replay import Piece, Replay, label
-from tinyml.schedule.schedule import Segment
+from tinyml.schedule.schedule import FEED, Segment
 
 
 def run_stream(replay: Replay, segment: Segment, step: int) -> None:
@@ -18,16 +19,54 @@ def run_stream(replay: Replay, segment: Segment, step: int) -> None:
     rings = {ring.tensor: ring.rows for ring in segment.rings}
     node_of = {node.name: node for node in replay.graph.nodes}
     written: dict[str, _Rows] = {}
+    source = counters = None
+    if FEED in segment.program:
+        counters = _counters(replay, len(segment.nodes) + 1)
+        (name,) = replay.graph.inputs
+        height, row_bytes = fed_rows(replay.graph, replay.calls)
+        source = _Rows(name, replay.base(name, step), height, row_bytes, rings[name])
+        replay.begin(source.name, source.total, source.row_bytes)
+        written[source.name] = source
     stages = []
     for name in segment.nodes:
         stage = _stage(replay, node_of[name], rings, written, step)
         replay.begin(stage.output.name, stage.output.total, stage.output.row_bytes)
         written[stage.output.name] = stage.output
         stages.append(stage)
-    taken = [0] * len(stages)
+    taken = dict.fromkeys((*range(len(stages)), FEED), 0)
     for entry in segment.program:
-        stages[entry].take(replay, taken[entry])
+        if counters is not None:
+            replay.read(counters, f"a step uses '{FEED_STATE}'")
+        if entry != FEED:
+            stages[entry].take(replay, taken[entry])
+        else:
+            assert source is not None
+            replay.write(source.piece(taken[FEED]))
         taken[entry] += 1
+
+
+def _counters(replay: Replay, count: int) -> Piece:
+    """The counters of rows, which must last from the first step to the last."""
+    size = FEED_COUNTER_BYTES * count
+    start = replay.feed_state(size)
+    counters = Piece(FEED_STATE, start, start + size)
+    replay.begin(FEED_STATE, size, size)
+    replay.write(counters)
+    return counters
+
+
+def fed_rows(graph: Graph, calls: Mapping[str, KernelCall]) -> tuple[int, int]:
+    """How many rows the graph's only input has, and of how many bytes, for its first reader."""
+    (name,) = graph.inputs
+    for node in graph.consumers()[name]:
+        match calls[node.name].loop:
+            case RowLoop(inputs=inputs):
+                accesses = [access for access in inputs if access.constant is None]
+                access = accesses[graph.activations(node).index(name)]
+                return access.height, access.row_bytes
+            case Accumulation(in_height=height, in_row_bytes=size):
+                return height, size
+    raise PlanError(f"nothing reads input '{name}' row by row")
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,25 @@ def written_rows(node: Node, call: KernelCall) -> Rows:
     raise PlanError(f"{node.op.kind} '{node.name}' cannot give its result row by row")
 
 
+def read_rows(graph: Graph, node: Node, call: KernelCall, tensor: str) -> Rows:
+    """The rows in which `node`, run by `call` in a stream segment, reads an activation.
+
+    PlanError for a call that cannot stream.
+    """
+    match call.loop:
+        case RowLoop(batches=1, inputs=inputs):
+            accesses = (access for access in inputs if access.constant is None)
+            access = next(
+                access
+                for name, access in zip(graph.activations(node), accesses, strict=True)
+                if name == tensor
+            )
+            return Rows(access.height, access.row_bytes)
+        case Accumulation(batches=1, in_height=height, in_row_bytes=size):
+            return Rows(height, size)
+    raise PlanError(f"{node.op.kind} '{node.name}' cannot read '{tensor}' row by row")
+
+
 def values(
     graph: Graph, calls: Mapping[str, KernelCall], ring_rows: Mapping[str, int] | None = None
 ) -> tuple[Value, ...]:
@@ -113,10 +132,16 @@ def values(
 
     def stored(v: int) -> int:
         name, writer = tensors[v][0], writers[v]
-        if name not in rings or writer is None:
+        if name not in rings:
             return graph.tensors[name].nbytes
-        node = graph.nodes[writer]
-        rows = written_rows(node, calls[node.name])
+        if writer is not None:
+            node = graph.nodes[writer]
+            rows = written_rows(node, calls[node.name])
+        elif readers[v]:
+            node = graph.nodes[min(readers[v])]
+            rows = read_rows(graph, node, calls[node.name], name)
+        else:
+            raise PlanError(f"nothing reads '{name}', of which rows are stored")
         if not 1 <= rings[name] <= rows.count:
             raise PlanError(f"a ring holds {rings[name]} of the {rows.count} rows of '{name}'")
         return rings[name] * rows.bytes

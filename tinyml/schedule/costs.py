@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import Accumulation, KernelCall
+from tinyml.memory.plan import feed_state_bytes
 from tinyml.memory.values import Value, aligned, values
 from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
 from tinyml.schedule.stream import RowNode, RowProgram, fits_rows, row_node, row_program
@@ -26,11 +27,13 @@ class Cut:
     stop: int
     bound: int
     """Bytes that it needs at least; for a layer, exactly."""
+    fed: bool = False
+    """Whether the graph's input comes into it row by row: then a single node is a stream, too."""
 
     @property
     def streamed(self) -> int:
         """How many nodes are in a stream."""
-        return self.stop - self.start if self.stop > self.start + 1 else 0
+        return self.stop - self.start if self.fed or self.stop > self.start + 1 else 0
 
 
 @dataclass(slots=True)
@@ -55,6 +58,12 @@ class Costs:
     """Per node in a stream, the bytes of scratch; all nodes share one place for it."""
     sums: tuple[int, ...]
     """Per node in a stream, the bytes that it carries from step to step, in a place of its own."""
+    fed: RowNode | None = None
+    """The graph's input, if it comes row by row."""
+    fed_ring: int = 0
+    """The bytes that a ring for it needs at least."""
+    fed_until: int = 0
+    """The last node that reads it."""
     peaks: dict[tuple[int, int], int] = field(default_factory=dict)
     """Of the streams that have been worked out."""
 
@@ -64,12 +73,22 @@ class Costs:
         return len(self.layers)
 
     def cuts(self, start: int, limit: int | None = None) -> Iterator[Cut]:
-        """The layer that begins at `start`, then streams; those that need more than `limit` not."""
-        if limit is None or self.layers[start] <= limit:
-            yield Cut(start, start + 1, self.layers[start])
+        """The layer that begins at `start`, then streams; those that need more than `limit` not.
+
+        At the start, an input that comes row by row leaves only streams that have all its readers.
+        """
         producers: dict[str, RowNode] = {}
         closing: dict[int, list[int]] = {}
         least, whole, scratch = self.carried[start], 0, 0
+        fed = self.fed is not None and start == 0
+        first = start + 1
+        if fed:
+            assert self.fed is not None
+            producers[self.fed.output] = self.fed
+            least += self.fed_ring
+            first = self.fed_until
+        elif limit is None or self.layers[start] <= limit:
+            yield Cut(start, start + 1, self.layers[start])
         for i in range(start, self.count):
             node = self.rows[i]
             if node is None:
@@ -90,8 +109,11 @@ class Costs:
             scratch = max(scratch, self.scratch[i])
             if limit is not None and least + scratch > limit:
                 return  # and so for every longer one: rings only become more
-            if i > start and (limit is None or least + scratch + whole <= limit):
-                yield Cut(start, i + 1, least + scratch + whole)
+            bound = least + scratch + whole
+            if fed:
+                bound += aligned(feed_state_bytes(i + 1))
+            if i >= first and (limit is None or bound <= limit):
+                yield Cut(start, i + 1, bound, fed)
 
     def peak(self, cut: Cut) -> int:
         """Bytes that a segment needs."""
@@ -108,6 +130,8 @@ class Costs:
                 if self.last_use[v] >= cut.stop
             )
             scratch = max(self.scratch[i] for i in inside) + sum(self.sums[i] for i in inside)
+            if cut.fed:
+                scratch += aligned(feed_state_bytes(len(inside)))
             self.peaks[key] = self.carried[cut.start] + program.ring_bytes + whole + scratch
         return self.peaks[key]
 
@@ -120,7 +144,7 @@ class Costs:
             for v in self.written[i]
             if self.last_use[v] >= cut.stop
         )
-        program = row_program(nodes, kept=kept)
+        program = row_program(nodes, kept=kept, fed=self.fed if cut.fed else None)
         assert program is not None
         return program
 
@@ -138,9 +162,16 @@ class Costs:
 
 
 def segment_costs(
-    graph: Graph, layer_calls: Mapping[str, KernelCall], row_calls: Mapping[str, KernelCall]
+    graph: Graph,
+    layer_calls: Mapping[str, KernelCall],
+    row_calls: Mapping[str, KernelCall],
+    *,
+    fed: RowNode | None = None,
 ) -> Costs:
-    """The costs of `graph` in the order of its nodes."""
+    """The costs of `graph` in the order of its nodes.
+
+    `fed` is its input if it comes row by row (`feed.fed_input`).
+    """
     count = len(graph.nodes)
     found = values(graph, layer_calls)
     last_use = tuple(
@@ -151,8 +182,9 @@ def segment_costs(
     change = [0] * (count + 2)
     for index, (value, last) in enumerate(zip(found, last_use, strict=True)):
         # A value is carried into the nodes after its writer, up to its last user.
-        change[0 if value.writer is None else value.writer + 1] += value.bytes
-        change[last + 1] -= value.bytes
+        if fed is None or value.writer is not None:
+            change[0 if value.writer is None else value.writer + 1] += value.bytes
+            change[last + 1] -= value.bytes
         if value.writer is not None:
             written[value.writer].append(index)
     carried = np.cumsum(change)[:count].tolist()
@@ -182,4 +214,7 @@ def segment_costs(
         ring=tuple(0 if n is None else aligned(window[n.output] * n.row_bytes) for n in rows),
         scratch=tuple(0 if own else b for b, own in zip(scratch, summing, strict=True)),
         sums=tuple(b if own else 0 for b, own in zip(scratch, summing, strict=True)),
+        fed=fed,
+        fed_ring=0 if fed is None else aligned(window[fed.output] * fed.row_bytes),
+        fed_until=0 if fed is None else last_use[0],
     )

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum
 
+FEED = -1
+"""In a program: the application hands over the next row of the graph's input."""
+
 
 class SegmentKind(Enum):
     """How a segment executes."""
@@ -34,6 +37,10 @@ class Segment:
     the tensors that are produced and consumed within the segment and are not
     stored whole; every other activation that the segment touches lies whole in
     the arena.
+
+    The graph's only input may come row by row, and is then never stored whole: the first
+    segment is a stream that has all consumers of it and a ring for it, and its program
+    has an entry `FEED` for each of its rows.
     """
 
     kind: SegmentKind
@@ -52,6 +59,11 @@ class Schedule:
     def order(self) -> tuple[str, ...]:
         """Node names in execution order."""
         return tuple(name for segment in self.segments for name in segment.nodes)
+
+    @property
+    def fed(self) -> bool:
+        """Whether the graph's input comes row by row."""
+        return bool(self.segments) and FEED in self.segments[0].program
 
     @property
     def ring_rows(self) -> dict[str, int]:

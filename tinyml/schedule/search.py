@@ -20,37 +20,57 @@ import numpy as np
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import KernelCall
 from tinyml.schedule.costs import Costs, Cut, segment_costs
+from tinyml.schedule.feed import cannot_feed, fed_input
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.schedule import Schedule, SegmentKind
 
 
 def best_schedule(
-    graph: Graph, layer_calls: Mapping[str, KernelCall], row_calls: Mapping[str, KernelCall]
+    graph: Graph,
+    layer_calls: Mapping[str, KernelCall],
+    row_calls: Mapping[str, KernelCall],
+    *,
+    fed: bool = False,
 ) -> Schedule:
     """The layers and streams with the least peak, in the least-peak order of layers or its own.
 
-    `layer_calls` are made with flattening, `row_calls` without it.
+    `layer_calls` are made with flattening, `row_calls` without it. With `fed` the graph's
+    input comes row by row; PlanError where it cannot.
     """
     found = []
-    for costs in _orders(graph, layer_calls, row_calls):
+    for costs in _orders(graph, layer_calls, row_calls, fed=fed):
         search = _Search.of(costs)
-        found.append((search.least_peak(), search))
+        if search is not None:
+            found.append((search.least_peak(), search))
+    if not found:
+        raise cannot_feed(graph, row_calls)
     peak, search = min(found, key=lambda each: each[0])
     return search.costs.schedule(search.fewest_in_streams(peak))
 
 
 def stream_schedule(
-    graph: Graph, layer_calls: Mapping[str, KernelCall], row_calls: Mapping[str, KernelCall]
+    graph: Graph,
+    layer_calls: Mapping[str, KernelCall],
+    row_calls: Mapping[str, KernelCall],
+    *,
+    fed: bool = False,
 ) -> Schedule:
-    """Streams as long as can be, in whichever of the same orders needs less memory."""
+    """Streams as long as can be, in whichever of the same orders needs less memory.
+
+    With `fed` as in `best_schedule`.
+    """
     found = []
-    for costs in _orders(graph, layer_calls, row_calls):
+    for costs in _orders(graph, layer_calls, row_calls, fed=fed):
+        if _shortest(costs) is None:
+            continue
         cuts: list[Cut] = []
         start = 0
         while start < costs.count:
             cuts.append(max(costs.cuts(start), key=lambda cut: cut.stop))
             start = cuts[-1].stop
         found.append((max(map(costs.peak, cuts), default=0), costs.schedule(cuts)))
+    if not found:
+        raise cannot_feed(graph, row_calls)
     return min(found, key=lambda each: each[0])[1]
 
 
@@ -66,13 +86,23 @@ def calls_of(
 
 
 def _orders(
-    graph: Graph, layer_calls: Mapping[str, KernelCall], row_calls: Mapping[str, KernelCall]
+    graph: Graph,
+    layer_calls: Mapping[str, KernelCall],
+    row_calls: Mapping[str, KernelCall],
+    *,
+    fed: bool,
 ) -> Iterator[Costs]:
     """The costs in the best order for layers, and in the graph's own where it is another."""
+    source = fed_input(graph, row_calls) if fed else None
     order = layer_schedule(graph, layer_calls)
-    yield segment_costs(reordered(graph, order), layer_calls, row_calls)
+    yield segment_costs(reordered(graph, order), layer_calls, row_calls, fed=source)
     if order.order != tuple(node.name for node in graph.nodes):
-        yield segment_costs(graph, layer_calls, row_calls)
+        yield segment_costs(graph, layer_calls, row_calls, fed=source)
+
+
+def _shortest(costs: Costs) -> Cut | None:
+    """The shortest first segment; one of no nodes in a graph of none, None if none can be."""
+    return next(costs.cuts(0), None) if costs.count else Cut(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +111,19 @@ class _Search:
 
     costs: Costs
     cuts: tuple[tuple[Cut, ...], ...]
-    """Per node, the segments that begin there and may be no worse than all layers."""
+    """Per node, the segments that begin there and may be no worse than layers throughout."""
+    limit: int
+    """What layers throughout need, after the shortest first segment."""
 
     @staticmethod
-    def of(costs: Costs) -> "_Search":
-        limit = max(costs.layers, default=0)
-        return _Search(costs, tuple(tuple(costs.cuts(i, limit)) for i in range(costs.count)))
+    def of(costs: Costs) -> "_Search | None":
+        """None if there is no path."""
+        first = _shortest(costs)
+        if first is None:
+            return None
+        limit = max((costs.peak(first), *costs.layers[first.stop :]))
+        cuts = tuple(tuple(costs.cuts(i, limit)) for i in range(costs.count))
+        return _Search(costs, cuts, limit)
 
     def least_peak(self) -> int:
         """The peak of the path on which it is least."""
@@ -145,7 +182,7 @@ class _Search:
     def _floor(self) -> int:
         """A peak that no path avoids: each node is in one of the segments that hold it."""
         count = self.costs.count
-        least = np.full((count, count), max(self.costs.layers, default=0))
+        least = np.full((count, count), self.limit)
         for cut in (cut for cuts in self.cuts for cut in cuts):
             least[cut.start, cut.stop - 1] = cut.bound
         least = np.minimum.accumulate(least, axis=0)

@@ -15,6 +15,9 @@ as where a branch skips several layers: then a ring grows. Which one: start from
 the node that is furthest behind, and go upstream to the first row that could
 be computed if it had room. Either its ring grows, or the rings of the nodes that
 hold its oldest row, if that costs fewer bytes and lets them run on.
+
+An input that the application hands over row by row is a node like any other, upstream
+of all, whose steps are the rows: so a row is taken when nothing can run without it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +30,7 @@ import numpy.typing as npt
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Accumulation, KernelCall, RowAccess, RowLoop
 from tinyml.memory.values import aligned
-from tinyml.schedule.schedule import Ring, Segment, SegmentKind
+from tinyml.schedule.schedule import FEED, Ring, Segment, SegmentKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,18 @@ def streamable(graph: Graph, node: Node, call: KernelCall) -> bool:
 
 
 def stream_segment(
-    graph: Graph, calls: Mapping[str, KernelCall], nodes: Sequence[str], *, kept: frozenset[str]
+    graph: Graph,
+    calls: Mapping[str, KernelCall],
+    nodes: Sequence[str],
+    *,
+    kept: frozenset[str],
+    fed: RowNode | None = None,
 ) -> Segment | None:
     """`nodes`, in a valid execution order, as one stream segment; None if they cannot be.
 
     `calls` are made without flattening. `kept` are the tensors produced here that are
-    stored whole: graph outputs, and what is used outside the segment.
+    stored whole: graph outputs, and what is used outside the segment. `fed` is the
+    graph's input if it comes row by row (`feed.fed_input`).
     """
     node_of = {node.name: node for node in graph.nodes}
     found = []
@@ -122,7 +131,7 @@ def stream_segment(
         if rows is None:
             return None
         found.append(rows)
-    program = row_program(found, kept=kept)
+    program = row_program(found, kept=kept, fed=fed)
     if program is None:
         return None
     return Segment(SegmentKind.STREAM, tuple(nodes), program.rings, program.steps)
@@ -133,11 +142,17 @@ def fits_rows(producer: RowNode, reader: RowInput) -> bool:
     return (producer.height, producer.row_bytes) == (reader.height, reader.row_bytes)
 
 
-def row_program(nodes: Sequence[RowNode], *, kept: frozenset[str]) -> RowProgram | None:
+def row_program(
+    nodes: Sequence[RowNode], *, kept: frozenset[str], fed: RowNode | None = None
+) -> RowProgram | None:
     """What runs in a segment of `nodes`, in a valid execution order, row by row.
 
-    None where a tensor is written in other rows than it is read in.
+    None where a tensor is written in other rows than it is read in. `fed` stands for
+    rows that the application hands over.
     """
+    first = 0
+    if fed is not None:
+        nodes, first = (fed, *nodes), FEED
     producers = {node.output: node for node in nodes}
     for node in nodes:
         for rows in node.inputs:
@@ -145,7 +160,7 @@ def row_program(nodes: Sequence[RowNode], *, kept: frozenset[str]) -> RowProgram
                 return None
     run = _Run.start(nodes, kept)
     run.finish()
-    return run.result()
+    return run.result(first)
 
 
 @dataclass(slots=True)
@@ -207,10 +222,10 @@ class _Run:
                 self._step(i)
             self._run_what_fits()
 
-    def result(self) -> RowProgram:
-        """The program and the rings of a run that is finished."""
+    def result(self, first: int) -> RowProgram:
+        """The program, with nodes counted from `first`, and the rings of a run that is finished."""
         return RowProgram(
-            tuple(self.program),
+            tuple(first + i for i in self.program),
             tuple(
                 Ring(node.output, rows)
                 for node, rows in zip(self.nodes, self.ring, strict=True)
@@ -272,7 +287,8 @@ class _Run:
 
     def _wanted(self) -> int:
         """A node that can run but for the room, and that the node furthest behind waits for."""
-        left = (i for i, each in enumerate(self.nodes) if self.done[i] < each.steps)
+        # A row of the input is wanted only by who reads it.
+        left = (i for i, n in enumerate(self.nodes) if n.inputs and self.done[i] < n.steps)
         node = min(left, key=lambda i: (self.done[i] / self.nodes[i].steps, -i))
         while not self._ready(node):
             step = self.done[node]

@@ -1,0 +1,219 @@
+"""Inputs that come row by row: against all cuts, the memory plan, and models that refuse."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.memory.streams import Maps, fed_schedule, needs
+from tests.schedule.rows import play, random_maps, smaller_rings, stored_whole
+from tests.support.builder import GraphBuilder
+from tests.support.models import model_path
+from tinyml import pipeline
+from tinyml.board import load_board
+from tinyml.errors import PlanError
+from tinyml.importers import load
+from tinyml.ir import ops
+from tinyml.ir.graph import DType, Graph
+from tinyml.kernels import bind
+from tinyml.kernels.call import KernelCall
+from tinyml.memory import plan_memory
+from tinyml.schedule.costs import Cut, segment_costs
+from tinyml.schedule.feed import fed_input
+from tinyml.schedule.order import layer_schedule, reordered
+from tinyml.schedule.schedule import FEED, Schedule, Segment, SegmentKind
+from tinyml.schedule.search import best_schedule, calls_of, stream_schedule
+from tinyml.schedule.stream import stream_segment
+
+Calls = dict[str, KernelCall]
+
+
+def _all_fed(graph: Graph, calls: Calls) -> Iterator[Schedule]:
+    """Every way to cut `graph` in its order that has all readers of the input in a first stream."""
+    names = [node.name for node in graph.nodes]
+    source = fed_input(graph, calls)
+    readers = {node.name for node in graph.consumers()[graph.inputs[0]]}
+
+    def from_node(first: int) -> Iterator[tuple[Segment, ...]]:
+        if first == len(names):
+            yield ()
+        for stop in range(first + 1, len(names) + 1):
+            part = names[first:stop]
+            segment: Segment | None = Segment(SegmentKind.LAYER, tuple(part))
+            if len(part) > 1 or not first:
+                fed = None if first else source
+                kept = stored_whole(graph, part)
+                segment = stream_segment(graph, calls, part, kept=kept, fed=fed)
+            if segment is not None and (first or readers <= set(part)):
+                yield from ((segment, *others) for others in from_node(stop))
+
+    yield from map(Schedule, from_node(0))
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=80, derandomize=True, deadline=None)
+def test_best_of_all_cuts(seed: int) -> None:
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(1, 4))
+    if len(graph.nodes) > 8 or len(graph.inputs) > 1:
+        return
+    least = []
+    for order in (layer_schedule(graph, calls).order, tuple(n.name for n in graph.nodes)):
+        layers = Schedule(tuple(Segment(SegmentKind.LAYER, (name,)) for name in order))
+        ordered = reordered(graph, layers)
+        found = [
+            (
+                plan_memory(ordered, each, calls).lower_bound,
+                sum(len(s.nodes) for s in each.segments if s.kind is SegmentKind.STREAM),
+            )
+            for each in _all_fed(ordered, calls)
+        ]
+        least.append(min(found))
+    best = best_schedule(graph, calls, calls, fed=True)
+    ordered = reordered(graph, best)
+    for segment in best.segments:
+        if segment.kind is SegmentKind.STREAM:
+            assert play(ordered, calls, segment) == ""
+    streamed = sum(len(s.nodes) for s in best.segments if s.kind is SegmentKind.STREAM)
+    bound = plan_memory(ordered, best, calls).lower_bound
+    assert (bound, streamed) == min(least, key=lambda each: each[0])
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=100, derandomize=True, deadline=None)
+def test_costs_are_those_of_the_plan(seed: int) -> None:
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(1, 10))
+    if len(graph.inputs) > 1:
+        return
+    costs = segment_costs(graph, calls, calls, fed=fed_input(graph, calls))
+    cuts: list[Cut] = []
+    while not cuts or cuts[-1].stop < costs.count:
+        cuts.append(rng.choice(list(costs.cuts(cuts[-1].stop if cuts else 0))))
+    assert cuts[0].fed and cuts[0].stop > costs.fed_until
+    schedule = costs.schedule(cuts)
+    assert schedule.fed and all(FEED not in s.program for s in schedule.segments[1:])
+    plan = plan_memory(graph, schedule, calls)
+    assert plan.peaks == tuple(map(costs.peak, cuts))
+    assert all(cut.bound <= costs.peak(cut) for cut in cuts)
+    limit = rng.choice([costs.peak(cut) for cut in costs.cuts(0)])
+    assert list(costs.cuts(0, limit)) == [c for c in costs.cuts(0) if c.bound <= limit]
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=150, derandomize=True, deadline=None)
+def test_rows_come_as_late_as_they_can(seed: int) -> None:
+    """Whatever can run before a row comes does, and no ring of the input is too long."""
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(1, 8))
+    if len(graph.inputs) > 1:
+        return
+    segment = stream_schedule(graph, calls, calls, fed=True).segments[0]
+    node_of = {node.name: node for node in graph.nodes}
+    (x,) = graph.inputs
+    taken, last = [0] * len(segment.nodes), -1
+    fed = 0
+    for entry in segment.program:
+        if entry == FEED:
+            fed += 1
+            last = fed - 1
+            continue
+        node = node_of[segment.nodes[entry]]
+        rows = [r for t, r in needs(graph, node, calls[node.name], taken[entry]) if t == x]
+        assert max(rows, default=-1) <= last
+        taken[entry] += 1
+    for smaller in smaller_rings(segment):
+        if smaller.rings[0] != segment.rings[0]:
+            assert play(graph, calls, smaller) != ""
+
+
+def test_a_chain() -> None:
+    net = Maps()
+    net.conv("a", net.map("x", 4, 8), 8, pad=1)
+    graph = net.graph("a")
+    best = best_schedule(graph, net.calls, net.calls, fed=True)
+    assert best == stream_schedule(graph, net.calls, net.calls, fed=True)
+    (segment,) = best.segments
+    assert segment.program == (FEED, FEED, 0, FEED, 0, FEED, 0, 0)
+    assert [(ring.tensor, ring.rows) for ring in segment.rings] == [("x", 3)]
+
+
+def test_rows_that_nobody_needs_come_too() -> None:
+    net = Maps()
+    net.conv("a", net.map("x", 7, 8), 8, taps=1, stride=3)
+    net.conv("b", "a", 8, taps=2)
+    graph = net.graph("b")
+    (segment,) = stream_schedule(graph, net.calls, net.calls, fed=True).segments
+    assert segment.program.count(FEED) == 7
+    assert [ring.rows for ring in segment.rings] == [1, 2]
+    assert play(graph, net.calls, segment) == ""
+    net = Maps()
+    net.pick("a", net.map("x", 9, 8), [(0,), (1,)])
+    graph = net.graph("a")
+    (segment,) = stream_schedule(graph, net.calls, net.calls, fed=True).segments
+    assert segment.program == (FEED, 0, FEED, 0, *(FEED,) * 7)
+
+
+def _refused(graph: Graph, message: str, hint: str = "--feed whole") -> None:
+    board = load_board("host")
+    for schedule in ("auto", "stream"):
+        with pytest.raises(PlanError, match=message) as caught:
+            pipeline.make_plan(graph, board, schedule=schedule, feed="rows")
+        assert hint in caught.value.hint
+
+
+def test_refusals() -> None:
+    b = GraphBuilder("two")
+    x, y = b.input((1, 4, 4, 2)), b.input((1, 4, 4, 2))
+    _refused(b.graph(b.node(ops.Add(), (x, y))), "'two' has 2 inputs")
+
+    b = GraphBuilder("dense")
+    _refused(b.graph(b.dense(b.input((1, 40)), 8)), "FULLY_CONNECTED '.*' does not read input")
+
+    b = GraphBuilder("batch")
+    _refused(b.graph(b.conv(b.input((2, 4, 4, 2)), 8)), "reads input '.*' as 2 maps", "batch of 1")
+
+    b = GraphBuilder("float")
+    x = b.input((1, 2, 4, 4), dtype=DType.FLOAT32)
+    x = b.node(ops.Transpose((0, 2, 3, 1)), (x,), dtype=DType.FLOAT32)
+    graph = b.graph(b.conv(b.node(ops.Quantize(), (x,), b.quant()), 8))
+    _refused(graph, "does not read input '.*' row by row", "")
+
+    with pytest.raises(PlanError, match="whole input") as caught:
+        pipeline.make_plan(graph, load_board("host"), schedule="layer", feed="rows")
+    assert "--schedule auto" in caught.value.hint
+
+
+def test_readers_that_cannot_share_a_stream() -> None:
+    """Something that needs a whole map lies between the two."""
+    net = Maps()
+    x = net.map("x", 6, 8)
+    a = net.conv("a", x, 8, pad=1)
+    whole = net.op("w", [a], 48)
+    net.shape["w"] = net.shape["a"]
+    graph = net.graph(net.merge("b", [x, whole], 8))
+    assert fed_schedule(graph, net.calls) is None
+    for search in (best_schedule, stream_schedule):
+        with pytest.raises(PlanError, match=r"'x'.*cannot run row by row together") as caught:
+            search(graph, net.calls, net.calls, fed=True)
+        assert "--feed whole" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("kws_ref_model", 9_800),
+        ("vww_96_int8", 17_500),
+        ("resnet8_cifar10_int8", 19_000),
+        ("person_detect", 17_500),
+    ],
+)
+def test_real_models(name: str, most: int) -> None:
+    graph = load(model_path(name))
+    made = pipeline.make_plan(graph, load_board("stm32"), feed="rows")
+    assert made.feed == "rows" and made.memory.arena_bytes <= most
+    rows = {n.name: bind(made.graph, n, flatten=False) for n in made.graph.nodes}
+    calls = calls_of(made.schedule, made.calls, rows)
+    assert play(made.graph, calls, made.schedule.segments[0]) == ""
