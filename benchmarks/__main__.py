@@ -32,65 +32,79 @@ ALSO_ON: dict[str, tuple[str, ...]] = {"mcunetv2_large_224_int8": ("host",)}
 HEAD = """\
 # Real models, measured
 
-One inference of each model with the schedule that needs the least memory and portable C kernels,
-as `make bench` measured it. *io*: the model's own inputs and outputs, or int8 in place of float32.
-*SRAM* is the arena (input, output and scratch included) and, after
-the plus sign, .data and .bss of the whole firmware with its serial link; the stack is what one
-inference touched. *Flash* is code and constants of the whole firmware. Instructions are counted
-by QEMU (`-icount`), not cycles. *TFLM* is TensorFlow Lite Micro on a Cortex-M4, figures and
-conditions in `peers.toml`: its smallest arena, code plus model, and instructions with CMSIS-NN's
-kernels and, in brackets, with its portable ones.
+One inference of each model with the schedule that needs the least memory, as `make bench` measured
+it. *io*: the model's own inputs and outputs, or int8 in place of float32. *feed*: the whole input
+lies in the arena, or it comes row by row (where the model takes rows). *SRAM* is the arena (input,
+output and scratch included) and, after the plus sign, .data and .bss of the whole firmware with its
+serial link; the stack is what one inference touched. *Flash* is code and constants of the whole
+firmware. Instructions are counted by QEMU (`-icount`), not cycles. *TFLM* is TensorFlow Lite Micro
+on a Cortex-M4, figures and conditions in `peers.toml`: its smallest arena, code plus model, and
+instructions with CMSIS-NN's kernels and, in brackets, with its portable ones.
 
 """
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a firmware takes its input: options of `tinyml build`."""
+
+    io: str
+    feed: str
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     model: str
-    io: str
+    way: Way
     built: BuildReport
     checked: VerifyReport
     counted: ProfileReport
 
 
-def measure(model: Path, board: str, io: str, inputs: int, work: Path) -> Row:
-    out = work / f"{model.stem}-{board}-{io}"
-    built = pipeline.build(model, board, out, io=io)
+def measure(model: Path, board: str, way: Way, inputs: int, work: Path) -> Row:
+    out = work / f"{model.stem}-{board}-{way.io}-{way.feed}"
+    built = pipeline.build(model, board, out, io=way.io, feed=way.feed)
     checked = pipeline.verify(out, inputs=inputs)
-    return Row(model.stem, io, built, checked, pipeline.profile(out))
+    return Row(model.stem, way, built, checked, pipeline.profile(out))
 
 
 def measure_all(models: list[Path], inputs: int) -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as work:
         for model in track(models, "measuring", console=Console(stderr=True)):
-            for io in _ios(model):
-                boards = (_board_for(model, io), *ALSO_ON.get(model.stem, ()))
-                rows += [measure(model, board, io, inputs, Path(work)) for board in boards]
+            for way in _ways(model):
+                boards = (_board_for(model, way), *ALSO_ON.get(model.stem, ()))
+                rows += [measure(model, board, way, inputs, Path(work)) for board in boards]
     return rows
 
 
-def _ios(model: Path) -> tuple[str, ...]:
+def _ways(model: Path) -> list[Way]:
     found = pipeline.inspect(model)
     floats = any(tensor.dtype == "float32" for tensor in (*found.inputs, *found.outputs))
-    return ("model", "int8") if floats else ("model",)
+    ways = [Way("model", "whole")]
+    if floats:
+        ways.append(Way("int8", "whole"))
+    rows = Way("int8", "rows")
+    return [*ways, rows] if _fits(model, BOARDS[-1], rows) else ways
 
 
-def _board_for(model: Path, io: str) -> str:
-    for board in BOARDS[:-1]:
-        try:
-            pipeline.plan(model, board, io=io)
-        except PlanError:
-            continue
-        return board
-    return BOARDS[-1]
+def _board_for(model: Path, way: Way) -> str:
+    return next((board for board in BOARDS[:-1] if _fits(model, board, way)), BOARDS[-1])
+
+
+def _fits(model: Path, board: str, way: Way) -> bool:
+    try:
+        pipeline.plan(model, board, io=way.io, feed=way.feed)
+    except PlanError:
+        return False
+    return True
 
 
 def table(rows: list[Row]) -> str:
     peers = tomllib.loads((HERE / "peers.toml").read_text(encoding="utf-8"))
     lines = [
-        "| model | board | io | bit-exact, bytes compared | SRAM B | stack B | flash B | count"
-        " | TFLM SRAM B | TFLM flash B | TFLM instructions |",
+        "| model | board | io, feed | bit-exact, bytes compared | SRAM B | stack B | flash B"
+        " | count | TFLM SRAM B | TFLM flash B | TFLM instructions |",
         "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     lines += [_line(row, peers.get(row.model, {})) for row in rows]
@@ -104,7 +118,7 @@ def _line(row: Row, peer: dict[str, Any]) -> str:
     cells = (
         row.model,
         built.board,
-        row.io,
+        f"{row.way.io}, {row.way.feed}",
         f"{verdict}, {row.checked.bytes_compared:,} ({row.checked.inputs} inputs)",
         f"{built.arena_bytes:,} + {built.sram_bytes - built.arena_bytes:,}",
         f"{counted.stack_bytes_used:,}" if counted.stack_bytes_used else "-",
