@@ -110,21 +110,18 @@ typedef void windows(block *b, const int8_t *weights, int32_t channel, int8_t *o
   weights += SIZE;
 
 #if TINYML_DEPTHWISE_SIZE == 3
-#define TINYML_ROWS(stride) \
-  TINYML_ROW(stride)        \
-  TINYML_ROW(stride)        \
-  TINYML_ROW(stride)
+#define TINYML_ROWS(row, stride) row(stride) row(stride) row(stride)
 #else
-#define TINYML_ROWS(stride)               \
+#define TINYML_ROWS(row, stride)          \
   for (int32_t ky = 0; ky < SIZE; ++ky) { \
-    TINYML_ROW(stride)                    \
+    row(stride)                           \
   }
 #endif
 
 #define TINYML_FOUR(stride)                \
   const int8_t *const *pixels = b->pixels; \
   int32_t p = 0, q = 0, r = 0, s = 0;      \
-  TINYML_ROWS(stride)                      \
+  TINYML_ROWS(TINYML_ROW, stride)          \
   b->sums[0] = p;                          \
   b->sums[1] = q;                          \
   b->sums[2] = r;                          \
@@ -140,20 +137,23 @@ static void four_at_stride_2(block *b, const int8_t *weights, int32_t channel, i
 }
 
 #define TINYML_ONE(tap) \
-  if ((tap) < SIZE) sum += pixels[tap][channel] * weights[tap]
+  if ((tap) < SIZE) sum += pixels[tap][channel] * weights[tap];
+
+#define TINYML_ONE_ROW(stride) \
+  TINYML_ONE(0)                \
+  TINYML_ONE(1)                \
+  TINYML_ONE(2)                \
+  TINYML_ONE(3)                \
+  TINYML_ONE(4)                \
+  TINYML_ONE(5)                \
+  TINYML_ONE(6)                \
+  pixels += SIZE;              \
+  weights += SIZE;
 
 static void one(block *b, const int8_t *weights, int32_t channel, int8_t *out) {
   const int8_t *const *pixels = b->pixels;
   int32_t sum = 0;
-  for (int32_t ky = 0; ky < SIZE; ++ky, pixels += SIZE, weights += SIZE) {
-    TINYML_ONE(0);
-    TINYML_ONE(1);
-    TINYML_ONE(2);
-    TINYML_ONE(3);
-    TINYML_ONE(4);
-    TINYML_ONE(5);
-    TINYML_ONE(6);
-  }
+  TINYML_ROWS(TINYML_ONE_ROW, 1)
   b->sums[0] = sum;
   finish(b, out);
 }
