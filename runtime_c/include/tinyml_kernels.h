@@ -98,6 +98,21 @@ typedef struct {
 void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinyml_span *span,
                               const int8_t *const *rows, int8_t *out);
 
+/* The same with a square kernel, no dilation, a stride_x of 1 or 2, and one output channel for each
+ * input channel. weights: CHW; biases: less input_zero_point * sum(weights). */
+typedef struct {
+  int32_t stride_x;
+  int32_t input_zero_point;
+  tinyml_filters filters;
+} tinyml_depthwise_conv_square_s8_op;
+
+void tinyml_depthwise_conv_3x3_s8(const tinyml_depthwise_conv_square_s8_op *op,
+                                  const tinyml_span *span, const int8_t *const *rows, int8_t *out);
+void tinyml_depthwise_conv_5x5_s8(const tinyml_depthwise_conv_square_s8_op *op,
+                                  const tinyml_span *span, const int8_t *const *rows, int8_t *out);
+void tinyml_depthwise_conv_7x7_s8(const tinyml_depthwise_conv_square_s8_op *op,
+                                  const tinyml_span *span, const int8_t *const *rows, int8_t *out);
+
 /* Fully connected, int8, whole: in [batches, in_features], out [batches, out_channels]. weights:
  * [out_channels, in_features]; biases: less input_zero_point * sum(weights - weights_zero_point).
  */

@@ -74,6 +74,17 @@ static inline int32_t tinyml_requantize_down(int32_t x, int32_t multiplier, int3
   return tinyml_rounding_shift_right(tinyml_high_mul(x, multiplier), -shift);
 }
 
+/* The same for -31 <= shift <= -2, in fewer instructions. The second rounding goes by the sign of
+ * what the first gives, which is that of x, unless the first gives 0, which rounds to 0 either way.
+ * So its nudge, one unit down below zero, may join that of the first, 2^30, and then only the upper
+ * half of the product is needed. */
+static inline int32_t tinyml_requantize_far_down(int32_t x, int32_t multiplier, int32_t shift) {
+  const uint32_t sign = (uint32_t)(x >> 31);
+  const uint64_t nudge = (uint64_t)sign << 32 | (((uint32_t)1 << 30) + (sign << 31));
+  const int32_t high = (int32_t)(((int64_t)x * multiplier + (int64_t)nudge) >> 32);
+  return ((high >> (-2 - shift)) + 1) >> 1;
+}
+
 /* The same for 0 <= shift <= 30; the left shift wraps
  * (TFLite MultiplyByQuantizedMultiplierGreaterThanOne). */
 static inline int32_t tinyml_requantize_up(int32_t x, int32_t multiplier, int32_t shift) {

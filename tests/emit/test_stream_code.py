@@ -52,7 +52,7 @@ def test_reads_like_written_by_hand(tmp_path: Path) -> None:
         "static const int8_t *op1_n1(uint8_t *arena, int32_t y) {\n",
         "  tinyml_rows(rows, 3, in, 8, 24, 2 * y, 1);\n",
         "  tinyml_ring_rows(rows, 3, in, 3, 4, 16, y - 1, 1);\n"
-        "  tinyml_depthwise_conv_s8(&op, &span, rows, out);\n"
+        "  tinyml_depthwise_conv_3x3_s8(&op, &span, rows, out);\n"
         "  return out;\n}\n",
         " + 16 * tinyml_slot(y, 3, 4);\n",
         "  if (y == 0) {\n    tinyml_mean_hw_s8_begin(&op, scratch);\n  }\n",

@@ -61,6 +61,19 @@ def conv(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def square_depthwise(draw: st.DrawFn) -> Case:
+    """Square kernels with kernels of their own, on maps of any width and many channels."""
+    n = draw(st.sampled_from((3, 5, 7)))
+    channels = draw(st.one_of(st.integers(1, 12), st.sampled_from((31, 32, 33, 64, 70))))
+    x_shape = (draw(st.integers(1, 2)), draw(st.integers(1, 6)), draw(st.integers(1, 19)), channels)
+    stride = (draw(st.integers(1, 3)), draw(st.integers(1, 2)))
+    dilation = (draw(linear_cases.DILATIONS), 1)
+    pads = draw(_any_pads(x_shape[1:3], ((n - 1) * dilation[0] + 1, n), below=False))
+    op = ops.DepthwiseConv2D(stride, pads, draw(ACTIVATIONS), dilation, 1)
+    return draw(linear_cases._linear(op, x_shape, (1, n, n, channels), channels, 3, n * n))
+
+
+@st.composite
 def pool(draw: st.DrawFn) -> Case:
     """Any pads smaller than the filter; or a filter as large as the map, and none."""
     x_shape = draw(images())
@@ -135,7 +148,7 @@ def transpose(draw: st.DrawFn) -> Case:
 
 EXTRA: dict[str, st.SearchStrategy[Case]] = {
     "CONV_2D": conv(),
-    "DEPTHWISE_CONV_2D": conv(),
+    "DEPTHWISE_CONV_2D": st.one_of(conv(), square_depthwise(), square_depthwise()),
     "AVERAGE_POOL_2D": pool(),
     "MAX_POOL_2D": pool(),
     "MEAN": mean_hw(),

@@ -17,10 +17,12 @@ int main(void) {
   long a, b, s;
   while (scanf("%ld %ld %ld", &a, &b, &s) == 3) {
     const int32_t x = (int32_t)a, m = (int32_t)b, shift = (int32_t)s;
-    printf("%ld %ld %ld %ld\\n", (long)tinyml_high_mul(x, m),
+    const int32_t far = shift < 0 ? shift - 2 : -2 - shift;
+    printf("%ld %ld %ld %ld %ld\\n", (long)tinyml_high_mul(x, m),
            (long)tinyml_rounding_shift_right(x, shift < 0 ? -shift : shift),
            (long)tinyml_saturating_shift_left(x, shift < 0 ? 1 - shift : 1 + shift % 30),
-           (long)tinyml_requantize(x, m < 0 ? -(m + 1) : m, shift));
+           (long)tinyml_requantize(x, m < 0 ? -(m + 1) : m, shift),
+           (long)tinyml_requantize_far_down(x, m < 0 ? -(m + 1) : m, far));
   }
   return 0;
 }
@@ -59,4 +61,8 @@ def test_primitives(program: Path) -> None:
     multiplier = np.where(m < 0, -(m + 1), m)
     np.testing.assert_array_equal(
         actual[:, 3], fx.multiply_by_quantized_multiplier(x, multiplier, shift)
+    )
+    far = -2 - np.abs(shift)
+    np.testing.assert_array_equal(
+        actual[:, 4], fx.multiply_by_quantized_multiplier(x, multiplier, far)
     )

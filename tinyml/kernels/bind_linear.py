@@ -1,7 +1,7 @@
 """Convolution, depthwise convolution and fully connected layers.
 
-But for depthwise convolutions the input's zero point is folded into the biases, so that
-the inner loops multiply plain bytes: sum((x - z) * w) = sum(x * w) - z * sum(w).
+But for the general depthwise convolution the input's zero point is folded into the biases,
+so that the inner loops multiply plain bytes: sum((x - z) * w) = sum(x * w) - z * sum(w).
 """
 
 import numpy as np
@@ -47,19 +47,27 @@ def depthwise_conv(site: Site) -> KernelCall:
     """DEPTHWISE_CONV_2D."""
     op = site.node.op
     assert isinstance(op, ops.DepthwiseConv2D)
-    kernel = site.kernel()
     weights = site.constant(1, DType.INT8)
+    _, height, width, channels = weights.shape
+    square = height == width and (op.multiplier, op.dilation[1]) == (1, 1) and op.stride[1] <= 2
+    kernel = site.kernel(f"{height}x{width}" if square else "")
     params = conv_params(site.graph, site.node)
-    _, height, width, _ = weights.shape
+    loop = _row_loop(site, op, height, width)
+    if kernel.requires:
+        by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
+        small: Fields = (
+            ("stride_x", op.stride[1]),
+            ("input_zero_point", params.input_zero_point),
+            *_filter_fields(site, params, by_channel),
+        )
+        return KernelCall(kernel.name, OpStruct(kernel.struct, small), loop)
     fields: Fields = (
         ("depth_multiplier", op.multiplier),
         *_window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
-        *_filter_fields(site, params, None),
+        *_filter_fields(site, params, weights, folded=False),
     )
-    return KernelCall(
-        kernel.name, OpStruct(kernel.struct, fields), _row_loop(site, op, height, width)
-    )
+    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
 
 def fully_connected(site: Site) -> KernelCall:
@@ -88,19 +96,19 @@ def _window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int
 
 
 def _filter_fields(
-    site: Site, params: LinearParams, folded: npt.NDArray[np.generic] | None
+    site: Site, params: LinearParams, weights: npt.NDArray[np.generic], *, folded: bool = True
 ) -> Fields:
-    """The `tinyml_filters` member: weights as they are, biases and rescales.
+    """The `tinyml_filters` member: weights in the order given, biases and rescales.
 
-    `folded` are the weights, a row per channel, where the biases take in the input's
-    zero point. Channels that all rescale alike share one entry.
+    Where the biases take in the input's zero point (`folded`), the weights have a row
+    per channel. Channels that all rescale alike share one entry.
     """
     channels = len(params.multipliers)
     bias = np.zeros(channels, np.int64)
     if site.optional(2) is not None:
         bias = site.constant(2, DType.INT32).astype(np.int64)
-    if folded is not None:
-        sums = (folded.astype(np.int64) - params.weights_zero_point).sum(axis=1)
+    if folded:
+        sums = (weights.astype(np.int64) - params.weights_zero_point).sum(axis=1)
         bias = bias - params.input_zero_point * sums
     rescales = {*zip(params.multipliers.tolist(), params.shifts.tolist(), strict=True)}
     used = channels if len(rescales) > 1 else 1
@@ -110,7 +118,7 @@ def _filter_fields(
         ("filters.act_min", params.act_min),
         ("filters.act_max", params.act_max),
         ("filters.per_channel", int(len(rescales) > 1)),
-        ("filters.weights", table("int8_t", site.constant(1, DType.INT8))),
+        ("filters.weights", table("int8_t", weights)),
         # Modulo 2**32, like the accumulator.
         ("filters.biases", table("int32_t", bias.astype(np.int32))),
         ("filters.multipliers", table("int32_t", params.multipliers[:used])),
