@@ -33,7 +33,7 @@ from tinyml.memory.check import check_plan
 from tinyml.planning import Plan
 from tinyml.reference import run
 from tinyml.runners import open_target
-from tinyml.schedule.order import layer_schedule
+from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
 from tinyml.toolchain import build, elf_path
 
 LEAST_EXAMPLES = 10
@@ -70,7 +70,8 @@ def check(some: Sequence[Case], board: Board, folder: Path, compiler: str = "aut
         node.name: bind(graph, node, board.isa, flatten=i % 2 == 0)
         for i, node in enumerate(graph.nodes)
     }
-    schedule = layer_schedule(graph, calls)
+    # As they come: the search for the best order takes long, and these are all independent.
+    schedule = Schedule(tuple(Segment(SegmentKind.LAYER, (name,)) for name in calls))
     memory = plan_memory(graph, schedule, calls)
     check_plan(graph, schedule, calls, memory)
     project = emit(Plan(graph, calls, schedule, memory), board, folder, source=b"cases")
@@ -110,7 +111,7 @@ def drawn(kind: str, count: int) -> list[Case]:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_equals_reference(kind: str, tmp_path: Path) -> None:
-    runs = check(drawn(kind, 150), load_board("qemu-cortex-m4"), tmp_path)
+    runs = check(drawn(kind, 250), load_board("qemu-cortex-m4"), tmp_path)
     for kernel in kernels():
         if kernel.isa != "portable" and any(kind in service.ops for service in kernel.serves):
             assert runs[kernel.name] >= LEAST_EXAMPLES, (kernel.name, runs)
