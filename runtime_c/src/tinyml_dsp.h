@@ -95,8 +95,8 @@ static inline uint32_t *tinyml_dsp_widen(const int8_t *x, int32_t n, uint32_t *t
   "ldmia  %[w]!, {r2, r3, r4}        \n" \
   "uxtb   %[t], r4                   \n" \
   "lsrs   r4, r4, #8                 \n" \
-  "lsl    r5, %[v], %[t]          \n"    \
-  "lsl    %[u], %[v], r4          \n"    \
+  "lsl    r5, %[v], %[t]             \n" \
+  "lsl    %[u], %[v], r4             \n" \
   "asrs   r5, r5, #1                 \n" \
   "asrs   %[u], %[u], #1             \n"
 
@@ -105,18 +105,15 @@ static inline uint32_t *tinyml_dsp_widen(const int8_t *x, int32_t n, uint32_t *t
  *
  * SMMULR is (a * b + 2^31) >> 32: with a = 2 * sum the first rounding. The second is (y + 2^(right
  * - 1) - (y < 0)) >> right; `offset` is this half and the zero point, times 2^right. */
+/* clang-format off */
 #define TINYML_DSP_RESCALE(sum, multiplier, offset, right) \
-  "lsl    %[" sum "], %[" sum                              \
-  "], #1              \n"                                  \
-  "smmulr %[" sum "], %[" sum "], " multiplier             \
-  " \n"                                                    \
-  "add    %[v], " offset ", %[" sum                        \
-  "], asr #31   \n"                                        \
-  "add    %[" sum "], %[" sum                              \
-  "], %[v]            \n"                                  \
-  "asr    %[" sum "], %[" sum "], " right                  \
-  "       \n"                                              \
-  "ssat   %[" sum "], #8, %[" sum "]              \n"
+  "lsl    " sum ", " sum ", #1                \n"         \
+  "smmulr " sum ", " sum ", " multiplier "    \n"         \
+  "add    %[v], " offset ", " sum ", asr #31  \n"         \
+  "add    " sum ", " sum ", %[v]              \n"         \
+  "asr    " sum ", " sum ", " right "         \n"         \
+  "ssat   " sum ", #8, " sum "                \n"
+/* clang-format on */
 
 #define TINYML_DSP_ASM2(code)                                                                      \
   __asm__ volatile(code                                                                            \
@@ -132,19 +129,20 @@ static inline uint32_t *tinyml_dsp_widen(const int8_t *x, int32_t n, uint32_t *t
                    :                                                                   \
                    : "r2", "r3", "memory")
 
-#define TINYML_DSP_RESCALE2                                                                     \
-  __asm__ volatile(TINYML_DSP_SCALES TINYML_DSP_RESCALE("a", "r2", "r5", "%[t]")                \
-                       TINYML_DSP_RESCALE("b", "r3", "%[u]", "r4") TINYML_DSP_RESCALE(          \
-                           "c", "r2", "r5", "%[t]") TINYML_DSP_RESCALE("d", "r3", "%[u]", "r4") \
-                   : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [w] "+r"(w),           \
-                     [t] "=&r"(t), [u] "=&r"(u), [v] "+r"(v)                                    \
-                   :                                                                            \
+#define TINYML_DSP_RESCALE2                                                           \
+  __asm__ volatile(TINYML_DSP_SCALES TINYML_DSP_RESCALE("%[a]", "r2", "r5", "%[t]")   \
+                       TINYML_DSP_RESCALE("%[b]", "r3", "%[u]", "r4")                 \
+                           TINYML_DSP_RESCALE("%[c]", "r2", "r5", "%[t]")             \
+                               TINYML_DSP_RESCALE("%[d]", "r3", "%[u]", "r4")         \
+                   : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [w] "+r"(w), \
+                     [t] "=&r"(t), [u] "=&r"(u), [v] "+r"(v)                          \
+                   :                                                                  \
                    : "r2", "r3", "r4", "r5", "cc", "memory")
 
 #define TINYML_DSP_RESCALE1                                                            \
   __asm__ volatile(                                                                    \
-      TINYML_DSP_SCALES TINYML_DSP_RESCALE("a", "r2", "r5", "%[t]")                    \
-          TINYML_DSP_RESCALE("b", "r3", "%[u]", "r4")                                  \
+      TINYML_DSP_SCALES TINYML_DSP_RESCALE("%[a]", "r2", "r5", "%[t]")                 \
+          TINYML_DSP_RESCALE("%[b]", "r3", "%[u]", "r4")                               \
       : [a] "+r"(a), [b] "+r"(b), [w] "+r"(w), [t] "=&r"(t), [u] "=&r"(u), [v] "+r"(v) \
       :                                                                                \
       : "r2", "r3", "r4", "r5", "cc", "memory")
