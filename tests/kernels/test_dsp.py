@@ -14,13 +14,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import strategies as st
 
 from tests.kernels.cases import cases
 from tests.support.emitted import collect
 from tests.support.strategies import Case
 from tests.support.strategies.base import case, f32, tensor
-from tests.support.strategies.linear import wide_pointwise
 from tinyml.board import Board, list_boards, load_board
 from tinyml.emit import emit
 from tinyml.ir import ops
@@ -93,25 +91,15 @@ def check(some: Sequence[Case], board: Board, folder: Path, compiler: str = "aut
     return Counter(call.kernel for call in calls.values())
 
 
-CASES: dict[str, tuple[st.SearchStrategy[Case], ...]] = {
-    "CONV_2D": (cases("CONV_2D"), wide_pointwise()),
-}
-
-
 @cache
 def drawn(kind: str, count: int) -> list[Case]:
     """Cases of operator `kind` that have kernels."""
-    return [
-        one
-        for strategy in CASES[kind]
-        for one in collect(strategy, count)
-        if one.graph.nodes[0].op.kind == kind
-    ]
+    return [one for one in collect(cases(kind), count) if one.graph.nodes[0].op.kind == kind]
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_equals_reference(kind: str, tmp_path: Path) -> None:
-    runs = check(drawn(kind, 250), load_board("qemu-cortex-m4"), tmp_path)
+    runs = check(drawn(kind, 500), load_board("qemu-cortex-m4"), tmp_path)
     for kernel in kernels():
         if kernel.isa != "portable" and any(kind in service.ops for service in kernel.serves):
             assert runs[kernel.name] >= LEAST_EXAMPLES, (kernel.name, runs)
@@ -119,14 +107,14 @@ def test_equals_reference(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["qemu-cortex-m7", "qemu-cortex-m33", "qemu-cortex-m55"])
 def test_other_cores(name: str, tmp_path: Path) -> None:
-    some = [one for kind in sorted(KINDS) for one in drawn(kind, 40)]
+    some = [one for kind in sorted(KINDS) for one in drawn(kind, 80)]
     runs = check(some, load_board(name), tmp_path)
     assert {k.name for k in kernels() if k.isa == "dsp"} <= set(runs)
 
 
 def test_clang(tmp_path: Path) -> None:
     pytest.importorskip("ziglang")
-    some = [one for kind in sorted(KINDS) for one in drawn(kind, 40)]
+    some = [one for kind in sorted(KINDS) for one in drawn(kind, 80)]
     check(some, load_board("qemu-cortex-m4"), tmp_path, "zig")
 
 
@@ -135,7 +123,7 @@ def test_a_board_gets_only_kernels_of_its_instruction_sets(name: str) -> None:
     board = load_board(name)
     by_name = {kernel.name: kernel for kernel in kernels()}
     for kind in sorted(KINDS):
-        for one in drawn(kind, 40)[::3]:
+        for one in drawn(kind, 80)[::6]:
             call = bind(one.graph, one.graph.nodes[0], board.isa)
             assert by_name[call.kernel].isa == board.isa[0]
 
