@@ -55,8 +55,7 @@ typedef struct {
   const int8_t *shifts;
 } tinyml_filters;
 
-/* Convolution, int8, rows (rows[kernel_height]). weights: OHWI; biases: less input_zero_point *
- * sum(weights). The scratch holds the windows of two pixels. */
+/* The windows of a convolution. */
 typedef struct {
   int32_t in_channels;
   int32_t kernel_height;
@@ -64,6 +63,12 @@ typedef struct {
   int32_t stride_x;
   int32_t dilation_x;
   int32_t input_zero_point;
+} tinyml_conv_window;
+
+/* Convolution, int8, rows (rows[kernel_height]). weights: OHWI; biases: less input_zero_point *
+ * sum(weights). The scratch holds the windows of two pixels. */
+typedef struct {
+  tinyml_conv_window window;
   tinyml_filters filters;
 } tinyml_conv_s8_op;
 
@@ -82,6 +87,47 @@ typedef struct {
 
 void tinyml_conv_1x1_s8(const tinyml_conv_1x1_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
+
+/* The filters of the kernels for cores with the DSP extension, otherwise as above.
+ *
+ * pairs: for each pair of channels (an odd last one is a pair with itself) its two biases; its
+ * weights, filled up to whole words with zeros, four of the one and four of the other by turns; its
+ * two multipliers; and a word whose two low bytes are the two channels' -shift, where these are
+ * positive and neither a sum nor a rounding of one can overflow, doubled and with the output's zero
+ * point added. Elsewhere these bytes are shift + TINYML_DSP_EXACT, and the word is negative. */
+typedef struct {
+  int32_t out_channels;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  const int32_t *pairs;
+} tinyml_dsp_filters;
+
+#define TINYML_DSP_EXACT 32
+
+/* tinyml_conv_s8; the scratch holds the windows of two pixels, widened to 16 bits, and one. */
+typedef struct {
+  tinyml_conv_window window;
+  tinyml_dsp_filters filters;
+} tinyml_conv_s8_dsp_op;
+
+#define TINYML_CONV_S8_DSP_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (20 * (((kernel_height) * (kernel_width) * (in_channels) + 3) / 4))
+
+void tinyml_conv_s8_dsp(const tinyml_conv_s8_dsp_op *op, const tinyml_span *span,
+                        const int8_t *const *rows, int8_t *out, void *scratch);
+
+/* tinyml_conv_1x1_s8; the scratch holds two pixels, widened to 16 bits. */
+typedef struct {
+  int32_t in_channels;
+  int32_t stride_x;
+  tinyml_dsp_filters filters;
+} tinyml_conv_1x1_s8_dsp_op;
+
+#define TINYML_CONV_1X1_S8_DSP_SCRATCH(in_channels) (16 * (((in_channels) + 3) / 4))
+
+void tinyml_conv_1x1_s8_dsp(const tinyml_conv_1x1_s8_dsp_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out, void *scratch);
 
 /* Depthwise convolution, int8, rows (rows[kernel_height]). Output channel c reads input channel
  * c / depth_multiplier. weights: 1HWC; biases as they are. */

@@ -100,7 +100,7 @@ def changed(tmp_path: Path, name: str, old: str, new: str) -> Path:
         ("origin = 0x2000_0000", "origin = -4", "memory.sram.origin: must be at least 0"),
         ("stack_bytes = 4096", "stack_bytes = 4097", "stack_bytes: must be a multiple of 8"),
         ("stack_bytes = 4096", "stack_bytes = 262144", "stack_bytes: is more than the region"),
-        ('isa = ["portable"]', 'isa = ["dsp"]', 'isa: must end with "portable"'),
+        ('isa = ["dsp", "portable"]', 'isa = ["dsp"]', 'isa: must end with "portable"'),
         ("clock_hz = 168_000_000", "clock_hz = 1.5", "clock_hz: must be int, not 1.5"),
         ('extends = "cortex-m"', 'extends = "stm32f405"', "extends itself"),
         ("baud = 115200", "baud = 115200\nbauds = 3", "bauds: is not a key of a board"),

@@ -147,7 +147,7 @@ def transpose(draw: st.DrawFn) -> Case:
 
 
 EXTRA: dict[str, st.SearchStrategy[Case]] = {
-    "CONV_2D": conv(),
+    "CONV_2D": st.one_of(conv(), linear_cases.wide_pointwise()),
     "DEPTHWISE_CONV_2D": st.one_of(conv(), square_depthwise(), square_depthwise()),
     "AVERAGE_POOL_2D": pool(),
     "MAX_POOL_2D": pool(),

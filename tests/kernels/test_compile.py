@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.kernel_build import STRICT, gcc, include_flags, kernel_files
 from tests.support.strategies.base import case, tensor
+from tinyml.board import list_boards, load_board
 from tinyml.ir import ops
 from tinyml.ir.graph import Graph, Quant
 from tinyml.kernels import bind
@@ -29,18 +30,32 @@ def compiler(name: str) -> list[str]:
     return [name]
 
 
+FREESTANDING = f"-I{runtime_dir() / 'freestanding'}"
+
+DSP_CORES = [name for name in list_boards() if "dsp" in load_board(name).isa]
+
+
 @pytest.mark.parametrize(
-    ("name", "flags"),
+    ("name", "flags", "isas"),
     [
-        ("gcc", ()),
-        ("clang", ()),
-        ("arm-none-eabi-gcc", ("-mcpu=cortex-m0", "-mthumb")),
-        ("arm-none-eabi-gcc", ("-mcpu=cortex-m4", "-mthumb")),
+        ("gcc", (), ("portable",)),
+        ("clang", (), ("portable",)),
+        ("arm-none-eabi-gcc", ("-mcpu=cortex-m0", "-mthumb"), ("portable",)),
+        *(
+            ("arm-none-eabi-gcc", load_board(board).gcc_flags, ("portable", "dsp"))
+            for board in DSP_CORES
+        ),
+        *(
+            ("clang", (*load_board(board).clang_flags, FREESTANDING), ("dsp",))
+            for board in DSP_CORES
+        ),
     ],
 )
-def test_no_warnings(name: str, flags: tuple[str, ...], tmp_path: Path) -> None:
+def test_no_warnings(
+    name: str, flags: tuple[str, ...], isas: tuple[str, ...], tmp_path: Path
+) -> None:
     command = [*compiler(name), *STRICT, "-O2", "-ffp-contract=off", *flags, *include_flags()]
-    files = [str(path) for path in kernel_files()]
+    files = [str(path) for path in kernel_files(*isas)]
     done = subprocess.run(
         [*command, "-c", *files], cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -53,14 +68,31 @@ def test_header_is_cpp_and_one_file_is_one_kernel(tmp_path: Path) -> None:
     command = [gcc(), "-x", "c++", "-Wall", "-Wextra", "-Werror", *include_flags(), "-c"]
     subprocess.run([*command, str(source), "-o", str(tmp_path / "use.o")], check=True)
     sources = {runtime_dir() / "src" / kernel.source for kernel in kernels()}
-    assert sources == set(kernel_files())
+    assert sources == set((runtime_dir() / "src").rglob("*.c"))
 
 
-def test_kernels_need_no_heap_no_libm_and_no_state(tmp_path: Path) -> None:
+def test_dsp_kernels_refuse_cores_without_the_extension(tmp_path: Path) -> None:
+    flags = [*include_flags(), "-mcpu=cortex-m3", "-mthumb", "-c"]
+    for path in kernel_files("dsp"):
+        done = subprocess.run(
+            [*compiler("arm-none-eabi-gcc"), *flags, str(path)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "the DSP extension" in done.stderr, path
+
+
+@pytest.mark.parametrize("isa", ["portable", "dsp"])
+def test_kernels_need_no_heap_no_libm_and_no_state(isa: str, tmp_path: Path) -> None:
     """Undefined symbols are memcpy and memset (and the compiler's own); no writable data."""
-    files = [str(path) for path in kernel_files()]
+    files = [str(path) for path in kernel_files(isa)]
     flags = [*include_flags(), "-std=c99", "-O2", "-fno-stack-protector", "-c"]
-    subprocess.run([gcc(), *flags, *files], cwd=tmp_path, check=True)
+    command = [gcc()]
+    if isa == "dsp":
+        command = [*compiler("arm-none-eabi-gcc"), *load_board("stm32").gcc_flags]
+    subprocess.run([*command, *flags, *files], cwd=tmp_path, check=True)
     objects = sorted(tmp_path.glob("*.o"))
     assert len(objects) == len(files)
     symbols = subprocess.run(
@@ -74,6 +106,7 @@ def test_kernels_need_no_heap_no_libm_and_no_state(tmp_path: Path) -> None:
     assert public == {
         f"tinyml_{kernel.name}{step}"
         for kernel in kernels()
+        if kernel.isa == isa
         for step in (("_begin", "_row", "_end") if kernel.style == "accumulate" else ("",))
     }
 
@@ -93,12 +126,29 @@ def conv_graph(channels: int) -> Graph:
     return case(ops.Conv2D(), (x, w), (y,), {}).graph
 
 
+def pointwise_graph(channels: int) -> Graph:
+    x, y = tensor("x", (1, 5, 4, channels), QUANT), tensor("y", (1, 5, 4, 7), QUANT)
+    data = np.ones((7, 1, 1, channels), np.int8)
+    w = tensor("w", data.shape, Quant((0.5,), (0,)), data=data)
+    return case(ops.Conv2D(), (x, w), (y,), {}).graph
+
+
 @pytest.mark.parametrize("channels", [1, 3, 64])
-@pytest.mark.parametrize("make", [mean_graph, conv_graph])
-def test_scratch_macro(make: Callable[[int], Graph], channels: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("make", "isa"),
+    [
+        (mean_graph, "portable"),
+        (conv_graph, "portable"),
+        (conv_graph, "dsp"),
+        (pointwise_graph, "dsp"),
+    ],
+)
+def test_scratch_macro(
+    make: Callable[[int], Graph], isa: str, channels: int, tmp_path: Path
+) -> None:
     """The header's macro asks for exactly what the binding asks for."""
     graph = make(channels)
-    call = bind(graph, graph.nodes[0])
+    call = bind(graph, graph.nodes[0], (isa, "portable"))
     assert call.scratch_bytes > 0
     source = tmp_path / "scratch.c"
     source.write_text(

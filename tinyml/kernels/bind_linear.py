@@ -4,12 +4,23 @@ But for the general depthwise convolution the input's zero point is folded into 
 so that the inner loops multiply plain bytes: sum((x - z) * w) = sum(x * w) - z * sum(w).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels.call import KernelCall, OpStruct, RowAccess, RowLoop, Span, WholeCall
+from tinyml.kernels import dsp
+from tinyml.kernels.call import (
+    ConstArray,
+    KernelCall,
+    OpStruct,
+    RowAccess,
+    RowLoop,
+    Span,
+    WholeCall,
+)
 from tinyml.kernels.site import Fields, Site, table
 from tinyml.quant.params import LinearParams, conv_params, fully_connected_params
 
@@ -23,22 +34,29 @@ def conv(site: Site) -> KernelCall:
     pointwise = (height, width, op.pads) == (1, 1, ops.Pads())
     kernel = site.kernel("1x1" if pointwise else "")
     params = conv_params(site.graph, site.node)
-    filters = _filter_fields(site, params, weights.reshape(out_channels, -1))
+    rows = weights.reshape(out_channels, -1)
+    packed = kernel.isa == "dsp"
+    filters = (_dsp_filter_fields if packed else _filter_fields)(site, params, rows)
     loop = _row_loop(site, op, height, width)
     if kernel.requires == "1x1":
         pixel: Fields = (("in_channels", in_channels), ("stride_x", op.stride[1]), *filters)
-        return KernelCall(kernel.name, OpStruct(kernel.struct, pixel), loop)
-    fields: Fields = (
+        call = KernelCall(kernel.name, OpStruct(kernel.struct, pixel), loop)
+        if packed:
+            size, macro = 16 * dsp.steps(in_channels), f"{kernel.scratch}({in_channels})"
+            call = replace(call, scratch_bytes=size, scratch_macro=macro)
+        return call
+    window: Fields = (
         ("in_channels", in_channels),
         *_window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
-        *filters,
     )
+    fields = (*((f"window.{name}", value) for name, value in window), *filters)
+    taps = height * width * in_channels
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
-        scratch_bytes=2 * height * width * in_channels,
+        scratch_bytes=20 * dsp.steps(taps) if packed else 2 * taps,
         scratch_macro=f"{kernel.scratch}({height}, {width}, {in_channels})",
     )
 
@@ -123,6 +141,20 @@ def _filter_fields(
         ("filters.biases", table("int32_t", bias.astype(np.int32))),
         ("filters.multipliers", table("int32_t", params.multipliers[:used])),
         ("filters.shifts", table("int8_t", params.shifts[:used])),
+    )
+
+
+def _dsp_filter_fields(
+    site: Site, params: LinearParams, weights: npt.NDArray[np.generic]
+) -> Fields:
+    """The `tinyml_dsp_filters` member; `weights` has a row per channel."""
+    portable = dict(_filter_fields(site, params, weights))
+    bias = portable["filters.biases"]
+    assert isinstance(bias, ConstArray)
+    kept = ("out_channels", "output_zero_point", "act_min", "act_max")
+    return (
+        *((f"filters.{name}", portable[f"filters.{name}"]) for name in kept),
+        ("filters.pairs", table("int32_t", dsp.pairs(params, bias.data, weights))),
     )
 
 

@@ -99,6 +99,15 @@ def conv(draw) -> Case:
 
 
 @st.composite
+def wide_pointwise(draw) -> Case:
+    """Convolutions of 1x1 with more channels than the others have."""
+    depth, channels = draw(st.integers(1, 70)), draw(st.integers(1, 24))
+    x_shape = (draw(st.integers(1, 2)), draw(st.integers(1, 3)), draw(st.integers(1, 5)), depth)
+    op = ops.Conv2D((draw(STRIDES), draw(STRIDES)), ops.Pads(), draw(ACTIVATIONS))
+    return draw(_linear(op, x_shape, (channels, 1, 1, depth), channels, 0, depth))
+
+
+@st.composite
 def depthwise(draw) -> Case:
     x_shape = draw(images())
     kernel = (draw(KERNELS), draw(KERNELS))

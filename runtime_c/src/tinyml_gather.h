@@ -1,0 +1,44 @@
+/* Windows of a convolution, copied. */
+#ifndef TINYML_GATHER_H
+#define TINYML_GATHER_H
+
+#include <string.h>
+
+#include "tinyml_kernels.h"
+#include "tinyml_window.h"
+
+/* Elements of a window */
+static inline int32_t tinyml_conv_taps(const tinyml_conv_window *window) {
+  return window->kernel_height * window->kernel_width * window->in_channels;
+}
+
+/* Copies the window of output pixel x, in the filters' order; padding becomes the zero point, whose
+ * share the biases take away. Returns the byte after the window. */
+static inline int8_t *tinyml_gather(const tinyml_conv_window *window, const tinyml_span *span,
+                                    const int8_t *const *rows, int32_t x, int8_t *to) {
+  const int32_t pixel = window->in_channels;
+  const int32_t origin = x * window->stride_x - span->pad_left;
+  const tinyml_taps inside =
+      tinyml_clip(origin, span->in_width, window->kernel_width, window->dilation_x);
+  const int32_t taps = inside.end - inside.begin;
+  for (int32_t ky = 0; ky < window->kernel_height; ++ky, to += window->kernel_width * pixel) {
+    if (rows[ky] == NULL || taps < window->kernel_width) {
+      memset(to, window->input_zero_point, (size_t)(window->kernel_width * pixel));
+    }
+    if (rows[ky] == NULL) continue;
+    const int8_t *from = rows[ky] + (origin + inside.begin * window->dilation_x) * pixel;
+    int8_t *next = to + inside.begin * pixel;
+    if (window->dilation_x == 1) { /* neighbouring taps read neighbouring pixels */
+      memcpy(next, from, (size_t)(taps * pixel));
+      continue;
+    }
+    for (int32_t i = 0; i < taps; ++i) {
+      memcpy(next, from, (size_t)pixel);
+      from += window->dilation_x * pixel;
+      next += pixel;
+    }
+  }
+  return to;
+}
+
+#endif
