@@ -13,7 +13,7 @@ from tinyml.errors import PlanError
 from tinyml.planning import Plan
 
 VECTOR_BYTES = 64
-LEAST_CODE_BYTES = 3072
+LEAST_CODE_BYTES = 4096
 """Startup, port and serial link, without any kernel."""
 LEAST_STATIC_BYTES = 512
 """The serial link's buffers."""
