@@ -97,18 +97,6 @@ class Board:
         name = dict(self.placement)[section]
         return next(region for region in self.regions if region.name == name)
 
-    def arena_limit(self, static_bytes: int = 0) -> int | None:
-        """Bytes left for the arena beside the stack and `static_bytes` of .data and .bss.
-
-        None when the board (a host) sets no limit.
-        """
-        if self.kind == "host":
-            return None
-        arena = self.region("arena")
-        taken = self.stack_bytes if self.region("stack") == arena else 0
-        taken += static_bytes if self.region("data") == arena else 0
-        return max(0, arena.bytes - taken)
-
     @property
     def define_flags(self) -> tuple[str, ...]:
         """`defines`, and the clock facts of this board, as compiler arguments."""

@@ -35,14 +35,9 @@ def test_every_board_is_consistent(name: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         board.name = "other"  # type: ignore[misc]
     if board.kind == "host":
-        assert board.arena_limit() is None
         return
     for section in SECTIONS:
         assert board.region(section).kind == ("flash" if section in IN_FLASH else "ram")
-    limit = board.arena_limit(1000)
-    assert limit is not None
-    assert limit == board.region("arena").bytes - board.stack_bytes - 1000
-    assert board.arena_limit(1 << 40) == 0
     assert f"-DTINYML_PORT_CLOCK_HZ={board.clock_hz}u" in board.define_flags
 
 
