@@ -46,6 +46,25 @@ class OpStruct:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnAccess:
+    """Which columns of one input an output column needs, where a part of a row can be computed.
+
+    Output column x needs columns `x * stride - pad_left + i * dilation`, i < count, of
+    which those outside [0, width) are padding that the kernel knows of. A call for the
+    output columns [x0, x1) gets pointers to the first column that these need and that is
+    there, and a `Span` of the columns from there on.
+    """
+
+    width: int
+    pixel_bytes: int
+    count: int = 1
+    stride: int = 1
+    """0 where every output column reads the only one there is."""
+    pad_left: int = 0
+    dilation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class RowAccess:
     """Which rows of one input an output row needs.
 
@@ -64,6 +83,8 @@ class RowAccess:
     batch_bytes: int = 0
     """How far the input moves on per batch; 0 when every batch sees the same rows."""
     constant: ConstArray | None = None
+    columns: ColumnAccess | None = None
+    """None where the kernel can only compute whole rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tinyml.ir.graph import Graph
 from tinyml.kernels.call import Accumulation, KernelCall
 from tinyml.memory.plan import feed_state_bytes
 from tinyml.memory.values import Value, aligned, values
-from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
+from tinyml.schedule.schedule import Feed, Schedule, Segment, SegmentKind
 from tinyml.schedule.stream import RowNode, RowProgram, fits_rows, row_node, row_program
 
 
@@ -158,7 +158,7 @@ class Costs:
                 segments.append(Segment(SegmentKind.STREAM, names, program.rings, program.steps))
             else:
                 segments.append(Segment(SegmentKind.LAYER, names))
-        return Schedule(tuple(segments))
+        return Schedule(tuple(segments), Feed.WHOLE if self.fed is None else Feed.ROWS)
 
 
 def segment_costs(
