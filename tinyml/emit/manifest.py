@@ -13,7 +13,7 @@ from tinyml.emit.tiles import Range, executed_macs, tiles
 from tinyml.errors import ModelError
 from tinyml.ir.graph import Tensor
 from tinyml.planning import Plan
-from tinyml.schedule.schedule import Segment, SegmentKind
+from tinyml.schedule.schedule import Feed, Segment, SegmentKind
 
 MANIFEST = "manifest.json"
 FORMAT = 3
@@ -91,6 +91,8 @@ class Manifest:
     const_bytes: int
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
+    pull: bool
+    """Whether the target reads its only input in pieces while it runs."""
     ops: tuple[OpEntry, ...]
     segments: tuple[SegmentEntry, ...]
     """In order of execution."""
@@ -196,6 +198,7 @@ def make_manifest(
         const_bytes=const_bytes,
         inputs=entries(graph.inputs),
         outputs=entries(graph.outputs),
+        pull=plan.schedule.feed is Feed.PULL,
         ops=tuple(
             OpEntry(
                 name=node.name,

@@ -1,6 +1,6 @@
 """The pieces in which a target computes and reports a tensor, from a project's manifest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tinyml.emit.manifest import Manifest, SegmentEntry, TensorEntry
@@ -33,7 +33,7 @@ def input_pieces(manifest: Manifest) -> list[Piece]:
     return list(_pieces(manifest.inputs[0], manifest.segments[0], -1))
 
 
-def joined(data: bytes, pieces: list[Piece]) -> bytes:
+def joined(data: bytes, pieces: Sequence[Piece]) -> bytes:
     """The pieces of a tensor with these bytes, one after the other."""
     return b"".join(data[piece.start : piece.start + piece.bytes] for piece in pieces)
 
