@@ -33,7 +33,7 @@ from tinyml.results import (
     VerifyReport,
 )
 from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.schedule import Schedule
+from tinyml.schedule.schedule import Feed, Schedule
 from tinyml.schedule.search import best_schedule, calls_of, stream_schedule
 from tinyml.verify import deployed_graph, run_project, verify_project
 
@@ -77,9 +77,9 @@ def make_plan(
     if schedule in ("auto", "layer") and not fed:
         candidates.append(layer_schedule(graph, layer_calls))
     if schedule == "auto":
-        candidates.append(best_schedule(graph, layer_calls, row_calls, fed=fed))
+        candidates.append(best_schedule(graph, layer_calls, row_calls, feed=Feed(feed)))
     if schedule == "stream":
-        candidates.append(stream_schedule(graph, layer_calls, row_calls, fed=fed))
+        candidates.append(stream_schedule(graph, layer_calls, row_calls, feed=Feed(feed)))
     plans = [_placed(graph, each, calls_of(each, layer_calls, row_calls)) for each in candidates]
     made = min(plans, key=lambda plan: plan.memory.arena_bytes)
     least = made.memory.arena_bytes
