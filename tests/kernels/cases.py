@@ -94,10 +94,13 @@ def pool(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def mean_hw(draw: st.DrawFn) -> Case:
-    """Over height and width."""
+def mean_map(draw: st.DrawFn) -> Case:
+    """Over height and width, or one of them; over the middle of three dimensions, too."""
     x_shape = draw(images(12))
-    op = ops.Mean((1, 2), draw(FLAGS))
+    axes = draw(st.sampled_from(((1, 2), (1, 2), (2,), (1,))))
+    if axes == (1,) and draw(FLAGS):
+        x_shape = (*x_shape[:2], x_shape[2] * x_shape[3])
+    op = ops.Mean(axes, draw(FLAGS))
     x_quant = draw(quants())
     y_quant = Quant((f32(x_quant.scale * 2.0 ** draw(st.floats(-6, 6))),), (draw(zero_points()),))
     (y_shape,) = op.infer((x_shape,))
@@ -151,7 +154,7 @@ EXTRA: dict[str, st.SearchStrategy[Case]] = {
     "DEPTHWISE_CONV_2D": st.one_of(conv(), square_depthwise(), square_depthwise()),
     "AVERAGE_POOL_2D": pool(),
     "MAX_POOL_2D": pool(),
-    "MEAN": mean_hw(),
+    "MEAN": mean_map(),
     "QUANTIZE": quantize(),
     "PAD": pad(),
     "TRANSPOSE": transpose(),
