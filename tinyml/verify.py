@@ -9,7 +9,7 @@ that the last layers hide is found, and the first op that differs is named.
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from tinyml.locate import first_wrong_piece
 from tinyml.results import Mismatch, RunReport, VerifyReport
 from tinyml.runners import open_target
 from tinyml.samples import as_arrays, draw_samples
+from tinyml.schedule.recompute import original_name
 from tinyml.toolchain import elf_path
 
 
@@ -35,7 +36,8 @@ class Deployed:
     imported: Graph
     optimized: Graph
     nodes: tuple[Node, ...]
-    """Nodes of `optimized` by their index on the target."""
+    """Nodes of `optimized` by their index on the target, with their names there: what the target
+    computes twice is there twice."""
 
 
 def deployed_graph(model: Path, io: str) -> Graph:
@@ -49,13 +51,14 @@ def deployed(project: Project) -> Deployed:
     imported = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
     optimized = passes.optimize(imported)
     by_name = {node.name: node for node in optimized.nodes}
-    names = [op.name for op in project.manifest.ops]
-    if set(names) != set(by_name):
+    names = {op.name: original_name(op.name, by_name) for op in project.manifest.ops}
+    if set(names.values()) != set(by_name):
         raise ModelError(
             f"'{project.root}' was made by tinyml {project.manifest.version}, whose passes differ",
             hint="build the project again",
         )
-    return Deployed(imported, optimized, tuple(by_name[name] for name in names))
+    nodes = tuple(replace(by_name[original], name=name) for name, original in names.items())
+    return Deployed(imported, optimized, nodes)
 
 
 @contextmanager
@@ -170,7 +173,7 @@ def _compare(
     if where is not None:
         op, output = where
         entry = project.manifest.ops[op].outputs[output]
-        want = inner[entry.name]
+        want = inner[model.nodes[op].outputs[output]]
         raw = bytearray(want.tobytes())
         start, piece = first_wrong_piece(client, data, where, entry, bytes(raw))
         raw[start : start + len(piece)] = piece
