@@ -13,9 +13,10 @@ ordinary graph; constants are those of the originals, and tables in flash are sh
 no pass, since it costs multiplications: the planner compares schedules of graphs with more
 and more such blocks (`recomputed`).
 
-Which tensors: any that a reader wants which also depends on an accumulation over it.
-How far back: to each cut upstream at which fewer bytes are held than at the cuts before;
-bytes that are held anyway, as the map that a residual connection adds, count nothing.
+Which tensors: those that are accumulated, and wanted by a reader that depends on the result.
+On the way to the sums they may change their form, but not be multiplied with weights. How far
+back: to each cut upstream at which fewer bytes are held than at the cuts before; bytes that
+are held anyway, as the map that a residual connection adds, count nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -158,8 +159,8 @@ class _Places:
     """Per activation, the nodes that read it, in order."""
     before: tuple[int, ...]
     """Per node, the mask of the nodes that it depends on."""
-    sums: int
-    """The mask of the nodes that accumulate."""
+    sums: frozenset[int]
+    """The nodes that accumulate."""
 
     @staticmethod
     def of(graph: Graph, row_calls: Mapping[str, KernelCall]) -> "_Places":
@@ -183,7 +184,7 @@ class _Places:
             producer=producer,
             readers={name: tuple(found) for name, found in readers.items()},
             before=tuple(before),
-            sums=sum(1 << i for i, n in enumerate(rows) if n is not None and n.accumulates),
+            sums=frozenset(i for i, n in enumerate(rows) if n is not None and n.accumulates),
         )
 
     def all(self) -> Iterator[Recomputation]:
@@ -197,10 +198,13 @@ class _Places:
 
     def _late_readers(self, name: str) -> tuple[int, ...]:
         """The readers of a tensor that also depend on an accumulation over it."""
-        if name not in self.producer:
-            return ()
-        own = 1 << self.producer[name]
-        over = sum(1 << i for i in _bits(self.sums) if self.before[i] & own)
+        over, forms = 0, [name] if name in self.producer else []
+        for form in forms:
+            for i in self.readers[form]:
+                if i in self.sums:
+                    over |= 1 << i
+                elif not self.graph.macs(self.graph.nodes[i]):
+                    forms += (v for v in self.graph.nodes[i].outputs if v not in forms)
         return tuple(i for i in self.readers[name] if self.before[i] & over)
 
     def _cuts(self, name: str, late: tuple[int, ...], ends: set[int]) -> Iterator[Recomputation]:
@@ -252,10 +256,3 @@ class _Places:
 
     def _bytes(self, name: str) -> int:
         return aligned(self.graph.tensors[name].nbytes)
-
-
-def _bits(mask: int) -> Iterator[int]:
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
