@@ -345,7 +345,8 @@ void tinyml_pad(const tinyml_pad_op *op, const tinyml_span *span, const int8_t *
                 int8_t *out);
 
 /* Concatenation, rows (rows[count]): for each of the span's out_width pixels, bytes[i] bytes of
- * every input i. Along the width a row counts as one pixel. */
+ * every input i. Along the width a row counts as one pixel; along the height, too, and the rows of
+ * all inputs but one are NULL. */
 typedef struct {
   int32_t count;
   const int32_t *bytes;
@@ -353,6 +354,14 @@ typedef struct {
 
 void tinyml_concat(const tinyml_concat_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+
+/* A row as it is, rows (rows[1]). */
+typedef struct {
+  int32_t pixel_bytes;
+} tinyml_copy_row_op;
+
+void tinyml_copy_row(const tinyml_copy_row_op *op, const tinyml_span *span,
+                     const int8_t *const *rows, int8_t *out);
 
 /* Split, whole, the inverse of a concatenation: `count` outputs (`int8_t *`) follow `in`; each gets
  * `part_bytes` in turn, `repeats` times. */
