@@ -20,8 +20,8 @@ from tinyml.kernels.call import KernelCall
 from tinyml.memory.check import check_plan
 from tinyml.options import FEEDS, PlanOptions
 from tinyml.planning import Plan
-from tinyml.schedule.recompute import recomputed
 from tinyml.schedule.order import layer_schedule, reordered
+from tinyml.schedule.recompute import recomputed
 from tinyml.schedule.schedule import Feed, Schedule
 from tinyml.schedule.search import calls_of, executed_macs, front, patch_schedule, stream_schedule
 
@@ -100,9 +100,7 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     made = [_candidate(graph, schedule, layers, rows) for schedule in schedules]
     if options.schedule == "auto":
         # Maps that are computed twice, so that they need not be stored: as many MACs as patches.
-        for other in recomputed(
-            graph, rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed
-        ):
+        for other in recomputed(graph, rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed):
             theirs = other.calls(layers), other.calls(rows)
             found = front(other.graph, *theirs, feed=feed, macs_limit=allowed)
             made += [_candidate(other.graph, each.schedule, *theirs) for each in found]
