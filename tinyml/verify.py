@@ -187,13 +187,13 @@ def _compare(
     where = _first_difference(model, run, inner)
     if where is not None:
         op, output = where
-        entry = project.manifest.ops[op].outputs[output]
-        want = inner[model.nodes[op].outputs[output]]
+        name = model.nodes[op].outputs[output]
+        want = inner[name]
         raw = bytearray(want.tobytes())
         piece, there = first_wrong_piece(client, data, where, model.pieces[where], bytes(raw))
         raw[piece.start : piece.start + piece.bytes] = there
         got = np.frombuffer(raw, want.dtype).reshape(want.shape)
-        first = _mismatch(index, model.nodes[op], entry.name, want, got)
+        first = _mismatch(index, model.nodes[op], name, want, got)
         if first is None:
             raise CheckFailedError(
                 f"op '{model.nodes[op].name}' differs from the reference in one run and not in "
