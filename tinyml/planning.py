@@ -19,4 +19,3 @@ class Plan:
     """Node name -> kernel."""
     schedule: Schedule
     memory: MemoryPlan
-    feed: str = "whole"
