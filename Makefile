@@ -58,6 +58,10 @@ bench: $(VENV)/.dev tools  ## Measure every model and rewrite the tables in benc
 bench-diff: $(VENV)/.dev tools  ## Measure again; fail where a figure has grown by over 2 %
 	$(BIN)/python -m benchmarks --diff --inputs 2
 
+.PHONY: sweep
+sweep: $(VENV)/.dev tools  ## Measure what memory costs in time, and rewrite benchmarks/sweep.md
+	$(BIN)/python -m benchmarks.sweep
+
 .PHONY: costs
 costs: $(VENV)/.dev tools  ## Measure what kernels cost, for what `tinyml plan` predicts
 	$(BIN)/python -m benchmarks.costs
