@@ -38,9 +38,10 @@ As `make sweep` measured it: for each *budget* of arena bytes (`--sram`) the pla
 executed multiply-accumulates that fits; budgets that get the same plan share a line, and *no plan*
 stands where even the least arena is larger. *MACs* are those that are executed, recomputation
 included, and how many times the model's own that is (below 1 where channels turned out to be
-constant). Instructions are counted by QEMU for one inference, not cycles. Every plan was built and
-its outputs compared with the reference byte for byte. Inputs and outputs are int8; *feed*: the
-whole input lies in the arena, comes row by row, or is read in pieces from slower memory.
+constant). *Count* is for one inference; instructions are counted by QEMU and are not cycles. Every
+plan was built and its outputs compared with the reference byte for byte. Inputs and outputs are
+int8; *feed*: the whole input lies in the arena, comes row by row, or is read in pieces from slower
+memory.
 
 """
 
@@ -65,7 +66,8 @@ class Row:
     task: Task
     point: ParetoPoint
     sram_bytes: int
-    instructions: int
+    count: int
+    unit: str
     bit_exact: bool
 
 
@@ -117,7 +119,7 @@ def measure(task: Task, inputs: int, work: Path) -> Row:
     checked = pipeline.verify(out, inputs=inputs)
     counted = pipeline.profile(out)
     (point,) = (each for each in task.front if each.arena_bytes == built.arena_bytes)
-    return Row(task, point, built.sram_bytes, counted.total, checked.bit_exact)
+    return Row(task, point, built.sram_bytes, counted.total, counted.unit, checked.bit_exact)
 
 
 def sweep(
@@ -157,7 +159,7 @@ def sweep(
 def table(rows: Sequence[Row | Refusal]) -> str:
     """The rows as a table in Markdown."""
     lines = [
-        "| model | board | feed | budget | arena B | all static RAM B | MACs | x | instructions"
+        "| model | board | feed | budget | arena B | all static RAM B | MACs | x | count"
         " | bit-exact | schedule |",
         "|---|---|---|---|--:|--:|--:|--:|--:|---|---|",
     ]
@@ -173,7 +175,7 @@ def table(rows: Sequence[Row | Refusal]) -> str:
                 f"{row.sram_bytes:,}",
                 f"{macs:,}",
                 f"{macs / row.task.model_macs:.3f}" if row.task.model_macs else "-",
-                f"{row.instructions:,}",
+                f"{row.count:,} {row.unit}",
                 "yes" if row.bit_exact else "**NO**",
                 row.point.schedule,
             ]

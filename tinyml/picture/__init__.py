@@ -1,6 +1,6 @@
 """A plan as a picture: one self-contained HTML page, and charts as SVG files.
 
-`chart` has the shapes, `arena` and `curve` make the charts, `page` adds the tables; the
+`chart` has the shapes, `arena`, `curve` and `tiles` make the charts, `page` adds the tables; the
 templates in `codegen/picture/` print. Nothing is loaded from elsewhere and no script runs.
 """
 
@@ -9,10 +9,11 @@ from tinyml.picture.arena import arena_chart
 from tinyml.picture.chart import Chart
 from tinyml.picture.curve import curve_chart
 from tinyml.picture.page import plan_page
+from tinyml.picture.tiles import tiles_chart
 from tinyml.planning import Plan
 from tinyml.results import PlanReport
 
-__all__ = ["arena_chart", "chart_svg", "curve_chart", "plan_picture"]
+__all__ = ["arena_chart", "chart_svg", "curve_chart", "plan_picture", "tiles_chart"]
 
 
 def plan_picture(plan: Plan, report: PlanReport) -> str:

@@ -6,6 +6,7 @@ from tinyml.memory.plan import Buffer, MemoryPlan, live_bytes
 from tinyml.picture.arena import arena_chart, labels, role, segment_words
 from tinyml.picture.chart import Chart
 from tinyml.picture.curve import curve_chart, taken_point, times
+from tinyml.picture.tiles import tiles_chart
 from tinyml.planning import Plan
 from tinyml.results import PlanReport
 from tinyml.schedule.schedule import Segment
@@ -60,6 +61,8 @@ class Page:
     facts: tuple[tuple[str, str], ...]
     arena: Chart
     curve: Chart
+    tiles: tuple[Chart, ...]
+    """Of each segment that runs in patches."""
     segments: tuple[SegmentRow, ...]
     peak: str
     """When the arena is fullest, in words."""
@@ -80,6 +83,11 @@ def plan_page(plan: Plan, report: PlanReport) -> Page:
         facts=_facts(report),
         arena=arena_chart(plan),
         curve=curve_chart(report),
+        tiles=tuple(
+            tiles_chart(plan, index)
+            for index, segment in enumerate(plan.schedule.segments)
+            if segment.bands
+        ),
         segments=_segments(plan, report),
         peak=f"tick {tick:,} of {len(live):,}, in segment {memory.segment_at(tick)}: "
         f"{live[tick]:,} bytes live",
