@@ -62,6 +62,10 @@ bench-diff: $(VENV)/.dev tools  ## Measure again; fail where a figure has grown 
 sweep: $(VENV)/.dev tools  ## Measure what memory costs in time, and rewrite benchmarks/sweep.md
 	$(BIN)/python -m benchmarks.sweep
 
+.PHONY: pictures
+pictures: $(VENV)/.dev  ## Draw the pictures of docs/planning.md from plans of real networks
+	$(BIN)/python docs/pictures.py
+
 .PHONY: costs
 costs: $(VENV)/.dev tools  ## Measure what kernels cost, for what `tinyml plan` predicts
 	$(BIN)/python -m benchmarks.costs

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 from tinyml.picture.chart import Chart, Frame, Mark, Scale, byte_grid, dot, line, text
 from tinyml.results import ParetoPoint, PlanReport
@@ -31,7 +32,7 @@ def curve_chart(report: PlanReport) -> Chart:
     texts.append(text("caption-left", FRAME.left, FRAME.top - 4, "arena bytes"))
     axis = "executed MACs, times the model's own"
     texts.append(text("tick-x", (FRAME.left + FRAME.right) / 2, HEIGHT - 16, axis))
-    title = f"Arena bytes against executed MACs of {report.model}: {len(points)} plans"
+    title = f"Arena bytes against executed MACs of {Path(report.model).stem}: {len(points)} plans"
     return Chart(title, WIDTH, HEIGHT, tuple(marks), tuple(texts))
 
 

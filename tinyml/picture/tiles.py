@@ -55,7 +55,7 @@ def tiled_maps(plan: Plan, segment: Segment) -> list[TiledMap]:
         else:
             index, node = nodes[segment.nodes[place]]
             name, tensor = f"{index} {node.op.kind.lower()}", plan.graph.tensors[node.outputs[0]]
-        _, height, width, _ = tensor.shape
+        height, width = (1, 1, 1, *tensor.shape)[-3:-1]
         rows = tuple(
             (band.first_rows[place], band.first_rows[place] + count[place])
             for band, count in zip(segment.bands, counts, strict=True)
