@@ -66,6 +66,10 @@ sweep: $(VENV)/.dev tools  ## Measure what memory costs in time, and rewrite ben
 pictures: $(VENV)/.dev  ## Draw the pictures of docs/planning.md from plans of real networks
 	$(BIN)/python docs/pictures.py
 
+.PHONY: planners
+planners: $(VENV)/.dev  ## Plan what other planners published figures of; rewrite docs/planning.md
+	$(BIN)/python -m benchmarks.planners
+
 .PHONY: costs
 costs: $(VENV)/.dev tools  ## Measure what kernels cost, for what `tinyml plan` predicts
 	$(BIN)/python -m benchmarks.costs

@@ -54,7 +54,7 @@ def mobilenet_pictures() -> Iterator[tuple[str, Chart]]:
     """MobileNetV2 1.0 at 224x224."""
     yield "mobilenet-layers", arena_chart(planned(MOBILENET, PlanOptions(schedule="layer"))[0])
     yield "mobilenet-rows", arena_chart(planned(MOBILENET, PlanOptions(feed="rows"))[0])
-    pulled, report = planned(MOBILENET, PlanOptions(feed="pull", macs_limit=1.04))
+    pulled, _ = planned(MOBILENET, PlanOptions(feed="pull", macs_limit=1.04))
     yield "mobilenet-pull", arena_chart(pulled)
     for index, segment in enumerate(pulled.schedule.segments):
         if segment.bands:
