@@ -149,8 +149,8 @@ def test_searched_schedules_of_inputs_that_come_row_by_row(seed: int) -> None:
     bounds = []
     try:
         schedules = [
-            stream_schedule(graph, calls, calls, fed=True),
-            best_schedule(graph, calls, calls, fed=True),
+            stream_schedule(graph, calls, calls, feed=Feed.ROWS),
+            best_schedule(graph, calls, calls, feed=Feed.ROWS),
         ]
     except PlanError:
         assert fed_schedule(graph, calls) is None
