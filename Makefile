@@ -64,7 +64,7 @@ sweep: $(VENV)/.dev tools  ## Measure what memory costs in time, and rewrite ben
 
 .PHONY: pictures
 pictures: $(VENV)/.dev  ## Draw the pictures of docs/planning.md from plans of real networks
-	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/draw.py
 
 .PHONY: planners
 planners: $(VENV)/.dev  ## Plan what other planners published figures of; rewrite docs/planning.md
