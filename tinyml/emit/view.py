@@ -281,7 +281,8 @@ def _arena_map(
         for line in comment(
             f"[{memory.offsets[buffer.name]:{digits}}, "
             f"{memory.offsets[buffer.name] + buffer.bytes:{digits}})  "
-            f"ops {ranges[buffer.first][0]:3}-{ranges[buffer.last][1]:<3} "
+            f"ops {ranges[memory.segment_at(buffer.first)][0]:3}-"
+            f"{ranges[memory.segment_at(buffer.last)][1]:<3} "
             + (", ".join(map(contents, buffer.tensors)) or buffer.name),
             3,
             lead=" " * (2 * digits + 18),
