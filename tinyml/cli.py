@@ -180,10 +180,17 @@ def verify(
 
 
 @app.command()
-def profile(project: Project, port: Port = None, as_json: Json = False) -> None:
+def profile(
+    project: Project,
+    port: Port = None,
+    cycles: Annotated[
+        bool, typer.Option("--cycles", help="Estimate cycles, too, for a core in an emulator.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Count what each layer costs: instructions in an emulator, cycles on a board."""
     with report.progress(_ERRORS, "profiling") as progress:
-        result = pipeline.profile(project, port=port, progress=progress)
+        result = pipeline.profile(project, port=port, cycles=cycles, progress=progress)
     _show(result, report.profile, as_json)
 
 

@@ -94,10 +94,17 @@ def verify(
 
 
 def profile(
-    project: Path, *, port: str | None = None, progress: Progress | None = None
+    project: Path,
+    *,
+    port: str | None = None,
+    cycles: bool = False,
+    progress: Progress | None = None,
 ) -> ProfileReport:
-    """What each layer costs on the target, and the memory it touches."""
-    return profile_project(open_project(project), port=port, progress=progress)
+    """What each layer costs on the target, and the memory it touches.
+
+    With `cycles`, also an estimate of the cycles that an emulated core would take.
+    """
+    return profile_project(open_project(project), port=port, cycles=cycles, progress=progress)
 
 
 def run(

@@ -185,6 +185,11 @@ def profile(console: Console, report: ProfileReport) -> None:
     _facts(
         console,
         ("total", f"{report.total:,} {report.unit} per inference on {report.board}"),
+        *(
+            [("cycles", f"{report.estimated_cycles:,} estimated ({report.cycles_model})")]
+            if report.estimated_cycles is not None
+            else []
+        ),
         ("arena", f"{report.arena_bytes_touched:,} bytes touched of {report.arena_bytes:,}"),
         ("stack", f"{report.stack_bytes_used:,} bytes used"),
     )

@@ -201,6 +201,10 @@ class ProfileReport(Result):
     arena_bytes: int
     arena_bytes_touched: int
     stack_bytes_used: int
+    estimated_cycles: int | None = None
+    """Of an emulated core, if they were asked for."""
+    cycles_model: str = ""
+    """What they are estimated with."""
 
 
 @dataclass(frozen=True, slots=True)
