@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tinyml.memory.plan import Buffer, MemoryPlan, live_bytes
+from tinyml.memory.plan import FEED_STATE, Buffer, MemoryPlan, live_bytes
 from tinyml.picture.arena import arena_chart, labels, role, segment_words
 from tinyml.picture.chart import Chart
 from tinyml.picture.curve import curve_chart, taken_point, times
@@ -149,8 +149,7 @@ def _consumers(plan: Plan, tick: int) -> tuple[tuple[ConsumerRow, ...], str]:
         ConsumerRow(
             style=role(buffer, rings),
             role=_role_words(buffer, rings),
-            names=", ".join(named[name] for name in buffer.tensors)
-            or f"of {', '.join(buffer.scratch_of) or buffer.name}",
+            names=_names(buffer, named),
             where=f"{memory.offsets[buffer.name]:,}",
             bytes=f"{size:,}",
             share=_share(size, memory),
@@ -160,6 +159,12 @@ def _consumers(plan: Plan, tick: int) -> tuple[tuple[ConsumerRow, ...], str]:
     rest = found[LARGEST:]
     left = sum(size for size, _ in rest)
     return rows, f"and {len(rest)} more with {left:,} bytes in all" if rest else ""
+
+
+def _names(buffer: Buffer, named: dict[str, str]) -> str:
+    if buffer.name == FEED_STATE:
+        return "how far each operator is when a row comes"
+    return ", ".join(named[name] for name in buffer.tensors) or ", ".join(buffer.scratch_of)
 
 
 def _live_at(buffer: Buffer, tick: int) -> int:

@@ -85,8 +85,8 @@ def tiles_chart(plan: Plan, index: int) -> Chart:
             texts.append(text("caption-left", left, top + 27, size))
         top += CAPTION + max(heights) + 8
     title = (
-        f"Segment {index} of {plan.graph.name}: {len(segment.bands)} bands and "
-        f"{len(segment.strips)} strips on each map, and how often its pixels are computed"
+        f"Segment {index} of {plan.graph.name}: {_count(segment.bands, 'band')} and "
+        f"{_count(segment.strips, 'strip')} on each map, and how often its pixels are computed"
     )
     return Chart(title, WIDTH, round(top), tuple(marks), tuple(texts))
 
@@ -102,6 +102,10 @@ def _map(each: TiledMap, left: float, top: float, scale: float) -> list[Mark]:
         path = box(left + first * scale, top, left + stop * scale, bottom)
         marks.append(Mark("tile", path, f"{each.name}: columns {first} to {stop - 1}"))
     return marks
+
+
+def _count(parts: Sequence[object], what: str) -> str:
+    return f"1 {what}" if len(parts) == 1 else f"{len(parts)} {what}s"
 
 
 def _parts(parts: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
