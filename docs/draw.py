@@ -47,7 +47,6 @@ def digits_pictures() -> Iterator[tuple[str, Chart]]:
     rows, _ = planned(DIGITS, PlanOptions(schedule="stream", feed="rows"))
     yield "program", program_chart(rows)
     yield "digits-layers", arena_chart(planned(DIGITS, PlanOptions(schedule="layer"))[0])
-    yield "digits-rows", arena_chart(rows)
 
 
 def mobilenet_pictures() -> Iterator[tuple[str, Chart]]:
