@@ -17,7 +17,7 @@ from tinyml.memory import plan_memory
 from tinyml.memory.check import check_plan
 from tinyml.memory.plan import ALIGNMENT, FEED_STATE, MemoryPlan
 from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.schedule import FEED, Schedule, Segment, SegmentKind
+from tinyml.schedule.schedule import FEED, Feed, Schedule, Segment, SegmentKind
 from tinyml.schedule.search import best_schedule, stream_schedule
 
 

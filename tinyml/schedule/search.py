@@ -17,10 +17,8 @@ from tinyml.schedule.front import Front, Option
 from tinyml.schedule.paths import Paths, orders, shortest
 from tinyml.schedule.schedule import Feed, Schedule, Segment, SegmentKind
 
-ROWS = (1, 2, 3, 4)
-"""Rows of tiles that are tried."""
-COLUMNS = (1, 2, 3, 4, 5, 6, 7, 8)
-"""Columns of tiles that are tried."""
+ROWS, COLUMNS = 4, 8
+"""The finest patches that are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +100,11 @@ def front(
     """The trade-off of executed multiply-accumulates and peak bytes, fewest of the former first.
 
     The first is as `best_schedule`; each other one needs less memory than those before it,
-    with patches. With `macs_limit`, those that execute no more than that; the first always.
+    with patches of up to `ROWS` x `COLUMNS` tiles. With `macs_limit`, those that execute no more than that; the first always.
     """
     best: Candidate | None = None
     patches: list[tuple[Option, Front]] = []
+    rows, columns = range(1, ROWS + 1), range(1, COLUMNS + 1)
     for paths in _paths(graph, layer_calls, row_calls, feed):
         peak = paths.least_peak()
         if best is None or peak < best.peak:
@@ -114,12 +113,14 @@ def front(
         if feed is not Feed.ROWS:
             found = Front.of(paths, row_calls)
             if found is not None:
-                patches += ((option, found) for option in found.options(ROWS, COLUMNS))
+                patches += ((option, found) for option in found.options(rows, columns))
     if best is None:
         raise cannot_feed(graph, row_calls)
     candidates, least = [best], best.peak
     for option, found in sorted(patches, key=lambda each: each[0]):
         if option.bound >= least or (macs_limit is not None and option.macs > macs_limit):
+            continue
+        if found.finest(option.stop) >= least:
             continue
         peak = found.peak(option)
         if peak < least:
