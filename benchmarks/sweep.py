@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tinyml import pipeline
 from tinyml.errors import PlanError
 from tinyml.options import FEEDS, parse_bytes
-from tinyml.results import ParetoPoint
+from tinyml.results import PlanReport
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parents[1] / "shared" / "models"
@@ -54,9 +54,7 @@ class Task:
     board: str
     feed: str
     budgets: tuple[int, ...]
-    front: tuple[ParetoPoint, ...]
-    """All plans that no other beats."""
-    model_macs: int
+    plan: PlanReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,6 @@ class Row:
     """A measured plan; `bit_exact` says whether all outputs were the reference's."""
 
     task: Task
-    point: ParetoPoint
     sram_bytes: int
     count: int
     unit: str
@@ -85,29 +82,28 @@ class Refusal:
 def tasks(
     model: Path, boards: Sequence[str], feed: str, budgets: Sequence[int]
 ) -> Iterator[Task | Refusal]:
-    """What there is to measure for one model and feeding mode; nothing where it cannot run so."""
+    """What there is to measure for one model and feeding mode; nothing where it cannot run so.
+
+    `budgets` ascend. The plan for a budget is the one for every smaller budget that it fits.
+    """
     for board in boards:
         try:
-            report = pipeline.plan(model, board, feed=feed, io="int8")
+            front = pipeline.plan(model, board, feed=feed, io="int8").pareto
         except PlanError:
             continue
-        room = next(each.sram_bytes for each in pipeline.boards().boards if each.name == board)
-        fitting = [point for point in report.pareto if point.arena_bytes < room]
-        front = tuple(sorted(fitting, key=lambda point: point.macs))
         least = min(point.arena_bytes for point in front)
         refused = tuple(budget for budget in budgets if budget < least)
         if refused:
             yield Refusal(model, board, feed, refused, least)
-        for point in reversed(front):
-            got = tuple(each for each in budgets if _for_budget(front, each) == point)
-            if got:
-                yield Task(model, board, feed, got, front, report.model_macs)
+        found: list[Task] = []
+        left = [budget for budget in budgets if budget >= least]
+        while left:
+            plan = pipeline.plan(model, board, feed=feed, io="int8", sram=left[-1])
+            got = tuple(budget for budget in left if budget >= plan.arena_bytes)
+            found.append(Task(model, board, feed, got, plan))
+            left = left[: -len(got)]
+        yield from reversed(found)
         return
-
-
-def _for_budget(front: Sequence[ParetoPoint], budget: int) -> ParetoPoint | None:
-    """The least work within `budget`; `front` begins with the fewest MACs."""
-    return next((point for point in front if point.arena_bytes <= budget), None)
 
 
 def measure(task: Task, inputs: int, work: Path) -> Row:
@@ -118,8 +114,8 @@ def measure(task: Task, inputs: int, work: Path) -> Row:
     )
     checked = pipeline.verify(out, inputs=inputs)
     counted = pipeline.profile(out)
-    (point,) = (each for each in task.front if each.arena_bytes == built.arena_bytes)
-    return Row(task, point, built.sram_bytes, counted.total, counted.unit, checked.bit_exact)
+    assert built.arena_bytes == counted.arena_bytes == task.plan.arena_bytes
+    return Row(task, built.sram_bytes, counted.total, counted.unit, checked.bit_exact)
 
 
 def sweep(
@@ -160,7 +156,7 @@ def table(rows: Sequence[Row | Refusal]) -> str:
     """The rows as a table in Markdown."""
     lines = [
         "| model | board | feed | budget | arena B | all static RAM B | MACs | x | count"
-        " | bit-exact | schedule |",
+        " | bit-exact | operators |",
         "|---|---|---|---|--:|--:|--:|--:|--:|---|---|",
     ]
     for row in rows:
@@ -169,18 +165,28 @@ def table(rows: Sequence[Row | Refusal]) -> str:
         if isinstance(row, Refusal):
             cells += [f"no plan: {row.least:,} is the least", *["-"] * 6]
         else:
-            macs = row.point.macs
+            plan = row.task.plan
             cells += [
-                f"{row.point.arena_bytes:,}",
+                f"{plan.arena_bytes:,}",
                 f"{row.sram_bytes:,}",
-                f"{macs:,}",
-                f"{macs / row.task.model_macs:.3f}" if row.task.model_macs else "-",
+                f"{plan.macs:,}",
+                f"{plan.macs / plan.model_macs:.3f}" if plan.model_macs else "-",
                 f"{row.count:,} {row.unit}",
                 "yes" if row.bit_exact else "**NO**",
-                row.point.schedule,
+                _operators(plan),
             ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _operators(plan: PlanReport) -> str:
+    """How many operators run in which kind of segment."""
+    counts: dict[str, int] = {}
+    for segment in plan.segments:
+        grid = "" if segment.patches is None else " {}x{}".format(*segment.patches)
+        kind = segment.kind + grid
+        counts[kind] = counts.get(kind, 0) + len(segment.ops)
+    return ", ".join(f"{kind}: {count}" for kind, count in counts.items())
 
 
 def _budgets(budgets: Sequence[int]) -> str:

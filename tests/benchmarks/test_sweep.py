@@ -1,6 +1,6 @@
 """The sweep on the digits network: budgets lead to the plans that they should."""
 
-from benchmarks.sweep import Refusal, Row, sweep, table, tasks
+from benchmarks.sweep import Refusal, Row, Task, sweep, table, tasks
 from tests.cli.conftest import DIGITS
 from tinyml import pipeline
 
@@ -12,6 +12,8 @@ def test_each_budget_gets_the_least_work_that_fits() -> None:
     found = list(tasks(DIGITS, ["host"], "whole", budgets))
     refused = [task for task in found if isinstance(task, Refusal)]
     assert [(task.budgets, task.least) for task in refused] == [((least - 8,), least)]
+    for task in found[len(refused) :]:
+        assert isinstance(task, Task) and task.plan.arena_bytes <= task.budgets[0]
     served = [budget for task in found[len(refused) :] for budget in task.budgets]
     assert sorted(served) == budgets[1:]
 
@@ -21,7 +23,7 @@ def test_sweep_measures_what_was_planned() -> None:
     refusal, row = rows
     assert isinstance(refusal, Refusal) and isinstance(row, Row)
     assert row.bit_exact and row.count > 0 and row.unit == "nanoseconds"
-    assert row.point.arena_bytes <= row.task.budgets[0] == 1 << 20
+    assert row.task.plan.arena_bytes <= row.task.budgets[0] == 1 << 20
     text = table(rows)
     assert "no plan" in text and "| 1M |" in text
     assert len({line.count("|") for line in text.splitlines()}) == 1
