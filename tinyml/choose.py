@@ -21,8 +21,12 @@ from tinyml.memory.check import check_plan
 from tinyml.options import FEEDS, PlanOptions
 from tinyml.planning import Plan
 from tinyml.schedule.order import layer_schedule, reordered
+from tinyml.schedule.recompute import recomputed
 from tinyml.schedule.schedule import Feed, Schedule
 from tinyml.schedule.search import calls_of, executed_macs, front, patch_schedule, stream_schedule
+
+DEFAULT_PATCHES = (4, 4)
+"""The grid of patches that MCUNetV2 made known."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,15 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     if options.schedule == "stream":
         schedules.append(stream_schedule(graph, layers, rows, feed=feed))
     if options.schedule == "patch":
-        grid, ops = options.patches, options.patch_ops
+        grid, ops = options.patches or DEFAULT_PATCHES, options.patch_ops
         schedules.append(patch_schedule(graph, layers, rows, feed=feed, patches=grid, ops=ops))
-    made = []
-    for schedule in schedules:
-        calls = calls_of(schedule, layers, rows)
-        made.append(Candidate(graph, schedule, calls, executed_macs(graph, schedule, calls)))
+    made = [_candidate(graph, schedule, layers, rows) for schedule in schedules]
+    if options.schedule == "auto":
+        # Maps that are computed twice, so that they need not be stored: as many MACs as patches.
+        for other in recomputed(graph, rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed):
+            theirs = other.calls(layers), other.calls(rows)
+            found = front(other.graph, *theirs, feed=feed, macs_limit=allowed)
+            made += [_candidate(other.graph, each.schedule, *theirs) for each in found]
     within = [each for each in made if allowed is None or each.macs <= allowed]
     if not within:
         least = min(each.macs for each in made)
@@ -106,6 +113,16 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
             hint="allow more, or choose another --schedule",
         )
     return tuple(sorted(within, key=lambda each: (each.macs, each.streamed)))
+
+
+def _candidate(
+    graph: Graph,
+    schedule: Schedule,
+    layers: Mapping[str, KernelCall],
+    rows: Mapping[str, KernelCall],
+) -> Candidate:
+    calls = calls_of(schedule, layers, rows)
+    return Candidate(graph, schedule, calls, executed_macs(graph, schedule, calls))
 
 
 def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:

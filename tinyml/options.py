@@ -35,7 +35,7 @@ class PlanOptions:
     """"layer" (one operator after the other), "stream" (rows through ring buffers wherever that
     can be), "patch" (the first operators tile by tile), or "auto" (the best of all)."""
     patches: tuple[int, int] | None = None
-    """Rows and columns of the grid of a "patch" schedule; None: the one that needs least memory."""
+    """Rows and columns of the grid of a "patch" schedule; None: 4 x 4."""
     patch_ops: int | None = None
     """How many operators it runs tile by tile; None: as many as need the least memory."""
     feed: str = "whole"

@@ -9,7 +9,7 @@ that the last layers hide is found, and the first op that differs is named.
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from tinyml.locate import first_wrong_piece
 from tinyml.results import Mismatch, RunReport, VerifyReport
 from tinyml.runners import open_target
 from tinyml.samples import as_arrays, draw_samples
+from tinyml.schedule.recompute import original_name
 from tinyml.toolchain import elf_path
 
 
@@ -36,7 +37,8 @@ class Deployed:
     imported: Graph
     optimized: Graph
     nodes: tuple[Node, ...]
-    """Nodes of `optimized` by their index on the target."""
+    """Nodes of `optimized` by their index on the target, with their names there: what the target
+    computes twice is there twice."""
     pieces: Mapping[tuple[int, int], Sequence[Piece]]
     """Of every output (op, output), as the target computes it."""
     read: Sequence[Piece]
@@ -54,8 +56,8 @@ def deployed(project: Project) -> Deployed:
     imported = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
     optimized = passes.optimize(imported)
     by_name = {node.name: node for node in optimized.nodes}
-    names = [op.name for op in project.manifest.ops]
-    if set(names) != set(by_name):
+    names = {op.name: original_name(op.name, by_name) for op in project.manifest.ops}
+    if set(names.values()) != set(by_name):
         raise ModelError(
             f"'{project.root}' was made by tinyml {project.manifest.version}, whose passes differ",
             hint="build the project again",
@@ -64,7 +66,7 @@ def deployed(project: Project) -> Deployed:
     return Deployed(
         imported,
         optimized,
-        tuple(by_name[name] for name in names),
+        tuple(replace(by_name[original], name=name) for name, original in names.items()),
         {
             (op, output): output_pieces(manifest, op, output)
             for op, entry in enumerate(manifest.ops)
@@ -185,13 +187,13 @@ def _compare(
     where = _first_difference(model, run, inner)
     if where is not None:
         op, output = where
-        name = model.nodes[op].outputs[output]
-        want = inner[name]
+        entry = project.manifest.ops[op].outputs[output]
+        want = inner[model.nodes[op].outputs[output]]
         raw = bytearray(want.tobytes())
         piece, there = first_wrong_piece(client, data, where, model.pieces[where], bytes(raw))
         raw[piece.start : piece.start + piece.bytes] = there
         got = np.frombuffer(raw, want.dtype).reshape(want.shape)
-        first = _mismatch(index, model.nodes[op], name, want, got)
+        first = _mismatch(index, model.nodes[op], entry.name, want, got)
         if first is None:
             raise CheckFailedError(
                 f"op '{model.nodes[op].name}' differs from the reference in one run and not in "

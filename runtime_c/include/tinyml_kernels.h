@@ -345,7 +345,8 @@ void tinyml_pad(const tinyml_pad_op *op, const tinyml_span *span, const int8_t *
                 int8_t *out);
 
 /* Concatenation, rows (rows[count]): for each of the span's out_width pixels, bytes[i] bytes of
- * every input i. Along the width a row counts as one pixel. */
+ * every input i. Along the width a row counts as one pixel; along the height, too, and the rows of
+ * all inputs but one are NULL. */
 typedef struct {
   int32_t count;
   const int32_t *bytes;
@@ -353,6 +354,14 @@ typedef struct {
 
 void tinyml_concat(const tinyml_concat_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+
+/* A row as it is, rows (rows[1]). */
+typedef struct {
+  int32_t pixel_bytes;
+} tinyml_copy_row_op;
+
+void tinyml_copy_row(const tinyml_copy_row_op *op, const tinyml_span *span,
+                     const int8_t *const *rows, int8_t *out);
 
 /* Split, whole, the inverse of a concatenation: `count` outputs (`int8_t *`) follow `in`; each gets
  * `part_bytes` in turn, `repeats` times. */
@@ -404,7 +413,8 @@ void tinyml_resize_bilinear_s8(const tinyml_resize_bilinear_s8_op *op, const tin
 
 /* ---- Reductions ----------------------------------------------------------------------------- */
 
-/* Mean over height and width, int8, accumulate; the scratch holds one sum per channel. */
+/* Mean over height and width, int8, accumulate; the scratch holds one sum per channel. A mean over
+ * height alone has a width of 1, and the columns' channels for channels. */
 typedef struct {
   int32_t width;
   int32_t channels;
@@ -418,6 +428,17 @@ typedef struct {
 void tinyml_mean_hw_s8_begin(const tinyml_mean_hw_s8_op *op, int32_t *acc);
 void tinyml_mean_hw_s8_row(const tinyml_mean_hw_s8_op *op, const int8_t *row, int32_t *acc);
 void tinyml_mean_hw_s8_end(const tinyml_mean_hw_s8_op *op, const int32_t *acc, int8_t *out);
+
+/* Mean over width, int8, rows (rows[1]). */
+typedef struct {
+  int32_t channels;
+  int32_t zero_points; /* input zero point * width */
+  int32_t output_zero_point;
+  tinyml_scale output; /* with 1 / width in it */
+} tinyml_mean_w_s8_op;
+
+void tinyml_mean_w_s8(const tinyml_mean_w_s8_op *op, const tinyml_span *span,
+                      const int8_t *const *rows, int8_t *out);
 
 /* Mean over any dimensions, int8, whole. Kept and reduced dimensions are separate lists of
  * TINYML_MEAN_RANK sizes and input strides. */

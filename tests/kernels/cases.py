@@ -94,10 +94,13 @@ def pool(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def mean_hw(draw: st.DrawFn) -> Case:
-    """Over height and width."""
+def mean_map(draw: st.DrawFn) -> Case:
+    """Over height and width, or one of them; over the middle of three dimensions, too."""
     x_shape = draw(images(12))
-    op = ops.Mean((1, 2), draw(FLAGS))
+    axes = draw(st.sampled_from(((1, 2), (1, 2), (2,), (1,))))
+    if axes == (1,) and draw(FLAGS):
+        x_shape = (*x_shape[:2], x_shape[2] * x_shape[3])
+    op = ops.Mean(axes, draw(FLAGS))
     x_quant = draw(quants())
     y_quant = Quant((f32(x_quant.scale * 2.0 ** draw(st.floats(-6, 6))),), (draw(zero_points()),))
     (y_shape,) = op.infer((x_shape,))
@@ -146,15 +149,52 @@ def transpose(draw: st.DrawFn) -> Case:
     return case(op, (x,), (y,), {"x": draw(values(x_shape, dtype))})
 
 
+@st.composite
+def rows_of_map(draw: st.DrawFn) -> Case:
+    """A slice that leaves out nothing but rows."""
+    x_shape = draw(images())
+    step = draw(st.sampled_from((1, 1, 2, 3)))
+    first = draw(st.integers(0, x_shape[1] - 1))
+    count = draw(st.integers(1, (x_shape[1] - 1 - first) // step + 1))
+    sizes = (x_shape[0], count, *x_shape[2:])
+    shape = draw(st.sampled_from((sizes, sizes[1:]))) if x_shape[0] == 1 else sizes
+    op = ops.StridedSlice((0, first, 0, 0), sizes, (1, step, 1, 1), shape)
+    dtype = draw(st.sampled_from((DType.INT8, DType.INT16, DType.FLOAT32)))
+    quant = None if dtype is DType.FLOAT32 else draw(quants(dtype))
+    data = draw(values(x_shape, DType.INT32 if dtype is DType.FLOAT32 else dtype))
+    x, y = tensor("x", x_shape, quant, dtype), tensor("y", shape, quant, dtype)
+    return case(op, (x,), (y,), {"x": data.astype(dtype.numpy)})
+
+
+@st.composite
+def maps_below_each_other(draw: st.DrawFn) -> Case:
+    """Maps of the same width, one below the other; one may be constant."""
+    batches, _, *rest = draw(images(5))
+    quant, count = draw(quants()), draw(st.integers(2, 4))
+    const = draw(st.sampled_from((None, None, 0, 1)))
+    inputs, feeds = [], {}
+    for i in range(count):
+        shape = (batches, draw(st.integers(1, 5)), *rest)
+        data = draw(values(shape))
+        inputs.append(tensor(f"x{i}", shape, quant, data=data if i == const else None))
+        if i != const:
+            feeds[f"x{i}"] = data
+    op = ops.Concatenation(1)
+    (y_shape,) = op.infer(tuple(t.shape for t in inputs))
+    return case(op, inputs, (tensor("y", y_shape, quant),), feeds)
+
+
 EXTRA: dict[str, st.SearchStrategy[Case]] = {
     "CONV_2D": st.one_of(conv(), linear_cases.wide_pointwise()),
     "DEPTHWISE_CONV_2D": st.one_of(conv(), square_depthwise(), square_depthwise()),
     "AVERAGE_POOL_2D": pool(),
     "MAX_POOL_2D": pool(),
-    "MEAN": mean_hw(),
+    "MEAN": mean_map(),
     "QUANTIZE": quantize(),
     "PAD": pad(),
     "TRANSPOSE": transpose(),
+    "STRIDED_SLICE": rows_of_map(),
+    "CONCATENATION": maps_below_each_other(),
 }
 
 

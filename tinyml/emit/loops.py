@@ -301,7 +301,7 @@ def _rows(
     elif y and access.stride:
         first = y if access.stride == 1 else f"{access.stride} * {y}"
         if access.pad_top:
-            first += f" - {access.pad_top}"
+            first += f" {'-' if access.pad_top > 0 else '+'} {abs(access.pad_top)}"
     arguments = [
         f"rows + {at}" if at else "rows",
         str(access.count),

@@ -1,10 +1,12 @@
 """Operators that only move elements."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 
 from tinyml.ir import ops
-from tinyml.ir.graph import DType, Shape
+from tinyml.ir.graph import DType, Shape, Tensor
 from tinyml.kernels.call import (
     Alias,
     ColumnAccess,
@@ -15,6 +17,7 @@ from tinyml.kernels.call import (
     Span,
     WholeCall,
 )
+from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, raw, table
 from tinyml.quant.params import check_concatenation
 
@@ -136,7 +139,10 @@ def _pad_value(site: Site, op: ops.Pad) -> int:
 
 
 def concatenation(site: Site) -> KernelCall:
-    """CONCATENATION along any axis: all outer dimensions together are the row's pixels."""
+    """CONCATENATION along any axis: all outer dimensions together are the row's pixels.
+
+    Row by row along the height, each row is one of one input; the others' are NULL rows.
+    """
     op = site.node.op
     assert isinstance(op, ops.Concatenation)
     check_concatenation(site.graph, site.node)
@@ -146,6 +152,8 @@ def concatenation(site: Site) -> KernelCall:
         return _ALIAS
     for tensor in inputs:
         site.require(tensor, site.y.dtype)
+    if not site.flatten and len(site.y.shape) == 4 and (site.y.shape[0], op.axis) == (1, 1):
+        return _joined_rows(site, kernel, inputs)
     pixels, height, in_columns = prod(site.y.shape[: op.axis]), 1, False
     if not site.flatten and len(site.y.shape) == 4 and op.axis >= 2:
         height = prod(site.y.shape[:2])
@@ -169,6 +177,27 @@ def concatenation(site: Site) -> KernelCall:
         ),
         span=Span(pixels, pixels, 0),
     )
+    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
+def _joined_rows(site: Site, kernel: Kernel, inputs: Sequence[Tensor]) -> KernelCall:
+    heights = [tensor.shape[1] for tensor in inputs]
+    row_bytes = site.y.nbytes // sum(heights)
+    accesses = tuple(
+        RowAccess(
+            count=1,
+            height=height,
+            row_bytes=row_bytes,
+            pad_top=above,
+            constant=raw(tensor) if tensor.is_const else None,
+        )
+        for tensor, height, above in zip(inputs, heights, accumulate([0, *heights]), strict=False)
+    )
+    fields: Fields = (
+        ("count", len(inputs)),
+        ("bytes", table("int32_t", [row_bytes] * len(inputs))),
+    )
+    loop = RowLoop(1, sum(heights), row_bytes, accesses, Span(1, 1, 0))
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
 
@@ -199,13 +228,39 @@ def transpose(site: Site) -> KernelCall:
 
 
 def strided_slice(site: Site) -> KernelCall:
-    """STRIDED_SLICE, with steps of either sign."""
+    """STRIDED_SLICE, with steps of either sign; of whole rows, row by row."""
     op = site.node.op
     assert isinstance(op, ops.StridedSlice)
+    if not site.flatten and _takes_rows(op, site.x.shape):
+        return _some_rows(site, op.begin[1], op.sizes[1], op.strides[1])
     dense = _dense_strides(site.x.shape)
     offset = sum(begin * stride for begin, stride in zip(op.begin, dense, strict=True))
     steps = tuple(step * stride for step, stride in zip(op.strides, dense, strict=True))
     return _strided_copy(site, offset, op.sizes, steps)
+
+
+def _takes_rows(op: ops.StridedSlice, shape: Shape) -> bool:
+    """Whether a slice of a single map leaves out rows and nothing else, and keeps their order."""
+    return (
+        len(shape) == 4
+        and shape[0] == 1
+        and op.strides[1] > 0
+        and all(
+            (op.begin[axis], op.sizes[axis]) == (0, shape[axis])
+            and (op.strides[axis] == 1 or shape[axis] == 1)
+            for axis in (0, 2, 3)
+        )
+    )
+
+
+def _some_rows(site: Site, first: int, count: int, step: int) -> KernelCall:
+    kernel = site.kernel("rows")
+    _, height, width, channels = site.x.shape
+    pixel = channels * site.x.dtype.itemsize
+    row = width * pixel
+    access = RowAccess(count=1, height=height, row_bytes=row, stride=step, pad_top=-first)
+    loop = RowLoop(1, count, row, (access,), Span(width, width, 0))
+    return KernelCall(kernel.name, OpStruct(kernel.struct, (("pixel_bytes", pixel),)), loop)
 
 
 def _dense_strides(shape: Shape) -> tuple[int, ...]:

@@ -180,8 +180,15 @@ def patch_schedule(
 
 def executed_macs(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> int:
     """Multiply-accumulates of one inference; what tiles compute again counts again."""
+    return sum(macs_by_node(graph, schedule, calls).values())
+
+
+def macs_by_node(
+    graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]
+) -> dict[str, int]:
+    """The same, node by node."""
     node_of = {node.name: node for node in graph.nodes}
-    total = 0
+    found = {}
     for segment in schedule.segments:
         for p, name in enumerate(segment.nodes):
             macs = graph.macs(node_of[name])
@@ -190,8 +197,8 @@ def executed_macs(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCa
                 assert isinstance(loop, RowLoop)
                 pixels = _steps(segment, p) * sum(b - a for a, b in _columns(segment, p))
                 macs = macs * pixels // (loop.out_height * loop.span.out_width)
-            total += macs
-    return total
+            found[name] = macs
+    return found
 
 
 def _steps(segment: Segment, node: int) -> int:
