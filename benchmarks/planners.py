@@ -37,9 +37,8 @@ def lines(network: dict[str, Any]) -> Iterator[str]:
     name = network["name"]
     for peer in network["peer"]:
         macs = f"{peer['macs']:.2f}" if "macs" in peer else "-"
-        yield _line(
-            name, f"{peer['name']} {peer['source']}", "not counted", peer["ram_bytes"], macs
-        )
+        image = peer.get("image", "not counted")
+        yield _line(name, f"{peer['name']} {peer['source']}", image, peer["ram_bytes"], macs)
     for feed, words in FEEDS.items():
         try:
             report = pipeline.plan(ROOT / network["model"], BOARD, feed=feed, io="int8")
