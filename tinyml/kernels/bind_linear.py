@@ -169,7 +169,7 @@ def _dsp_filter_fields(
 def _dsp_quad_fields(
     site: Site, params: LinearParams, weights: npt.NDArray[np.generic], size: int
 ) -> Fields:
-    """The filters of a `tinyml_depthwise_conv_square_s8_dsp_op`; `weights` has a row per channel."""
+    """The filters of a depthwise kernel for the DSP extension; `weights`: a row per channel."""
     portable = dict(_filter_fields(site, params, weights))
     bias = portable["filters.biases"]
     assert isinstance(bias, ConstArray)
