@@ -29,15 +29,19 @@ enum {
   TAPS = SIZE * SIZE,
   QUAD = 4,
   COLUMN_WORDS = 2 * SIZE,
+  PACKED_WORDS = QUAD + TAPS + QUAD + 1, /* of a quad */
+/* Columns widened at a time: a bound of the stack. */
 #if TINYML_DEPTHWISE_SIZE == 3
-  COLUMNS = 14, /* widened at a time: a bound of the stack */
+  COLUMNS = 14
 #else
-  COLUMNS = SIZE + 4,
+  COLUMNS = SIZE + 4
 #endif
-  /* The filters of a quad, widened, in the order in which they are gone through: biases, weights,
-   * multipliers, the word of shifts and what it is shifted right by 8, 16 and 24. */
-  FILTER_WORDS = QUAD + 2 * TAPS + 2 * QUAD
 };
+
+#if TINYML_DEPTHWISE_SIZE < 7
+/* The filters of a quad are widened, too, in the order in which they are gone through: biases,
+ * weights, multipliers, the word of shifts and what it is shifted right by 8, 16 and 24. */
+enum { FILTER_WORDS = QUAD + 2 * TAPS + 2 * QUAD };
 
 #define TINYML_DSP_UNPACK3                   \
   "ldmia  %[from]!, {r3, r5, r8}         \n" \
@@ -74,6 +78,32 @@ static inline const int32_t *unpack(const int32_t *from, uint32_t *to) {
       "stmia  %[to]!, {r2, r3, r4}           \n");
   return from;
 }
+
+/* Weights in r6-r9 for two rows, in r6 and r7 for the last one; the multipliers to r2-r5 and the
+ * shifts to r6-r9. */
+#define TINYML_DSP_TWO_ROWS_WEIGHTS "ldmia  r1!, {r6, r7, r8, r9}        \n"
+#define TINYML_DSP_LAST_ROW_WEIGHTS "ldmia  r1!, {r6, r7}                \n"
+#define TINYML_DSP_SCALE_WORDS "ldmia  r1, {r2-r9}                  \n"
+#define TINYML_DSP_WEIGHT_BYTES "8"
+#else
+/* The filters stay as they are: widened they would take too much of the stack. */
+#define TINYML_DSP_TWO_ROWS_WEIGHTS        \
+  "ldmia  r1!, {r6, r8}                \n" \
+  "sxtb16 r7, r6, ror #8               \n" \
+  "sxtb16 r6, r6                       \n" \
+  "sxtb16 r9, r8, ror #8               \n" \
+  "sxtb16 r8, r8                       \n"
+#define TINYML_DSP_LAST_ROW_WEIGHTS        \
+  "ldr    r6, [r1], #4                 \n" \
+  "sxtb16 r7, r6, ror #8               \n" \
+  "sxtb16 r6, r6                       \n"
+#define TINYML_DSP_SCALE_WORDS             \
+  "ldmia  r1, {r2-r6}                  \n" \
+  "lsr    r7, r6, #8                   \n" \
+  "lsr    r8, r6, #16                  \n" \
+  "lsr    r9, r6, #24                  \n"
+#define TINYML_DSP_WEIGHT_BYTES "4"
+#endif
 
 /* Fills n columns with padding, `word` in all of them. */
 static void fill(uint32_t *to, int32_t n, uint32_t word) {
@@ -119,43 +149,49 @@ static inline void widen_one(const int8_t *a, int32_t step, int32_t n, uint32_t 
       : "r2", "r3", "cc", "memory");
 }
 
+#define TINYML_UNUSED __attribute__((unused))
+
 #if TINYML_DEPTHWISE_SIZE == 3
-/* The same for three rows, none of them padding: whole columns. */
-__attribute__((noinline)) static void widen_three(const int8_t *a, const int8_t *b, const int8_t *c,
-                                                  int32_t step, int32_t n, uint32_t *to) {
-  int32_t offset = -n * step;
+/* Three rows of pixels: where each ends for the first quad, how many bytes before that it begins (a
+ * negative number), bytes from pixel to pixel, and where the words go. */
+typedef struct {
+  const int8_t *a, *b, *c;
+  int32_t begin;
+  int32_t step;
+  uint32_t *to;
+} three_rows;
+
+/* Widens them for the quad at `channel`: whole columns. */
+__attribute__((naked, noinline)) static void widen_three(TINYML_UNUSED const three_rows *rows,
+                                                         TINYML_UNUSED int32_t channel) {
   __asm__ volatile(
-      "1:                                      \n"
-      "ldr    r3, [%[a], %[offset]]            \n"
-      "ldr    r4, [%[b], %[offset]]            \n"
-      "ldr    r8, [%[c], %[offset]]            \n"
-      "pkhbt  r2, r3, r4, lsl #16              \n"
-      "pkhtb  r4, r4, r3, asr #16              \n"
-      "sxtb16 r3, r2, ror #8                   \n"
-      "sxtb16 r2, r2                           \n"
-      "sxtb16 r5, r4, ror #8                   \n"
-      "sxtb16 r4, r4                           \n"
-      "sxtb16 r6, r8                           \n"
-      "sxtb16 r8, r8, ror #8                   \n"
-      "adds   %[offset], %[offset], %[step]    \n"
-      "stmia  %[to]!, {r2, r3, r4, r5, r6, r8} \n"
-      "bne    1b                               \n"
-      : [offset] "+r"(offset), [to] "+r"(to)
-      : [a] "r"(a - offset), [b] "r"(b - offset), [c] "r"(c - offset), [step] "r"(step)
-      : "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory");
+      "push   {r4-r11, lr}                   \n"
+      "ldmia  r0, {r7, r9, r10, r11, r12, lr}\n"
+      "add    r7, r7, r1                     \n"
+      "add    r9, r9, r1                     \n"
+      "add    r10, r10, r1                   \n"
+      "1:                                    \n"
+      "ldr    r3, [r7, r11]                  \n"
+      "ldr    r4, [r9, r11]                  \n"
+      "ldr    r8, [r10, r11]                 \n"
+      "pkhbt  r2, r3, r4, lsl #16            \n"
+      "pkhtb  r4, r4, r3, asr #16            \n"
+      "sxtb16 r3, r2, ror #8                 \n"
+      "sxtb16 r2, r2                         \n"
+      "sxtb16 r5, r4, ror #8                 \n"
+      "sxtb16 r4, r4                         \n"
+      "sxtb16 r6, r8                         \n"
+      "sxtb16 r8, r8, ror #8                 \n"
+      "adds   r11, r11, r12                  \n"
+      "stmia  lr!, {r2, r3, r4, r5, r6, r8}  \n"
+      "bne    1b                             \n"
+      "pop    {r4-r11, pc}                   \n");
 }
 #endif
 
-/* Widens n pixels of all rows, from byte `offset` of each on; `whole`: none of them is padding. */
-static inline void widen(const int8_t *const *rows, int32_t whole, int32_t offset, int32_t step,
+/* Widens n > 0 pixels of all rows, NULL ones being padding, from byte `offset` of each on. */
+static inline void widen(const int8_t *const *rows, int32_t offset, int32_t step,
                          const int8_t *padding, int32_t n, uint32_t *to) {
-#if TINYML_DEPTHWISE_SIZE == 3
-  if (whole) {
-    widen_three(rows[0] + offset, rows[1] + offset, rows[2] + offset, step, n, to);
-    return;
-  }
-#endif
-  (void)whole;
   for (int32_t i = 0; i < SIZE - 1; i += 2, to += QUAD) {
     const int8_t *const a = rows[i], *const b = rows[i + 1];
     widen_two(a == NULL ? padding : a + offset, a == NULL ? 0 : step,
@@ -186,11 +222,19 @@ __attribute__((noinline)) static void clamp(const tinyml_depthwise_conv_square_s
   }
 }
 
-#define TINYML_UNUSED __attribute__((unused))
+/* Output pixels of a quad: bytes from one to the next, the first, 2 * output zero point + 1, bytes
+ * from the end of a window's columns back to where the next one's begin, where those of the one
+ * after the last would begin, and `exact`. */
+typedef struct {
+  int32_t step;
+  int8_t *out;
+  int32_t half;
+  int32_t back;
+  const uint32_t *end;
+  finish *exactly;
+} run;
 
-/* Output pixels of a quad, `channels` bytes apart: the first window's columns start at x, the next
- * one's `stride` bytes on, `end` is where the one after the last would. half: 2 * output zero point
- * + 1. Sums wrap.
+/* Computes a run; the first window's columns start at x. Sums wrap.
  *
  * A sum becomes round(round(sum * multiplier / 2^31) / 2^right) + zero point, the first with ties
  * towards +infinity, the second with ties away from zero, saturated to a byte.
@@ -203,36 +247,31 @@ __attribute__((noinline)) static void clamp(const tinyml_depthwise_conv_square_s
  * its low byte, here right - 1.
  *
  * r0 x, r1 filters, r2-r5 elements, r6-r9 weights, r10-r12 and lr sums. */
-__attribute__((naked, noinline)) static void windows(
-    TINYML_UNUSED const uint32_t *x, TINYML_UNUSED const uint32_t *filters,
-    TINYML_UNUSED int32_t channels, TINYML_UNUSED int8_t *out, TINYML_UNUSED int32_t half,
-    TINYML_UNUSED int32_t back, TINYML_UNUSED const uint32_t *end, TINYML_UNUSED finish *exactly) {
+__attribute__((naked, noinline)) static void windows(TINYML_UNUSED const uint32_t *x,
+                                                     TINYML_UNUSED const uint32_t *filters,
+                                                     TINYML_UNUSED const run *pixels) {
   __asm__ volatile(
       "push   {r4-r11, lr}                 \n"
-      "ldrd   r4, r5, [sp, #36]            \n"
-      "ldrd   r6, r7, [sp, #44]            \n"
-      "push   {r2-r7}                      \n"
+      "ldmia  r2, {r3-r8}                  \n"
+      "push   {r3-r8}                      \n"
       "1:                                  \n"
       "ldmia  r1!, {r10, r11, r12, lr}     \n"
       ".rept  " TINYML_DSP_SIZE
       "          \n"
       ".rept  " TINYML_DSP_SIZE
       " / 2      \n"
-      "ldmia  r0!, {r2, r3, r4, r5}        \n"
-      "ldmia  r1!, {r6, r7, r8, r9}        \n"
+      "ldmia  r0!, {r2, r3, r4, r5}        \n" TINYML_DSP_TWO_ROWS_WEIGHTS
       "smlad  r10, r2, r6, r10             \n"
       "smlad  r11, r3, r7, r11             \n"
       "smlad  r12, r4, r8, r12             \n"
       "smlad  lr, r5, r9, lr               \n"
       ".endr                               \n"
-      "ldmia  r0!, {r2, r3}                \n"
-      "ldmia  r1!, {r6, r7}                \n"
+      "ldmia  r0!, {r2, r3}                \n" TINYML_DSP_LAST_ROW_WEIGHTS
       "smlabb r10, r2, r6, r10             \n"
       "smlabb r11, r3, r7, r11             \n"
       "smlatt r12, r2, r6, r12             \n"
       "smlatt lr, r3, r7, lr               \n"
-      ".endr                               \n"
-      "ldmia  r1, {r2-r9}                  \n" /* multipliers, shifts */
+      ".endr                               \n" TINYML_DSP_SCALE_WORDS
       "cmp    r6, #0                       \n"
       "blt    4f                           \n"
       "smmlar r10, r10, r2, r10            \n"
@@ -244,7 +283,7 @@ __attribute__((naked, noinline)) static void windows(
       "asr    r11, r11, r7                 \n"
       "asr    r12, r12, r8                 \n"
       "asr    lr, lr, r9                   \n"
-      "ldmia  sp, {r2-r6}                  \n" /* channels, out, half, back, end */
+      "ldmia  sp, {r2-r6}                  \n" /* step, out, half, back, end */
       "add    r10, r10, r4                 \n"
       "add    r11, r11, r4                 \n"
       "add    r12, r12, r4                 \n"
@@ -259,7 +298,7 @@ __attribute__((naked, noinline)) static void windows(
       "strb   lr, [r3, #3]                 \n"
       "3:                                  \n"
       "sub    r0, r0, r5                   \n"
-      "sub    r1, r1, #(16 + 8 * " TINYML_DSP_SIZE " * " TINYML_DSP_SIZE
+      "sub    r1, r1, #(16 + " TINYML_DSP_WEIGHT_BYTES " * " TINYML_DSP_SIZE " * " TINYML_DSP_SIZE
       ")\n"
       "add    r3, r3, r2                   \n"
       "cmp    r0, r6                       \n"
@@ -296,41 +335,59 @@ __attribute__((naked, noinline)) static void windows(
 static inline void depthwise(const tinyml_depthwise_conv_square_s8_dsp_op *op,
                              const tinyml_span *span, const int8_t *const *rows, int8_t *out) {
   const int32_t channels = op->channels, stride = op->stride_x;
-  const int32_t half = 2 * op->output_zero_point + 1;
   const int32_t narrow = op->act_max - op->act_min < 255;
-  const int32_t back = 4 * COLUMN_WORDS * (SIZE - stride);     /* from a window's end to the next */
   const int32_t most = ((COLUMNS - SIZE) >> (stride - 1)) + 1; /* pixels computed together */
   const uint32_t zero = (uint16_t)op->input_zero_point * (uint32_t)0x10001;
   uint32_t columns[COLUMNS * COLUMN_WORDS];
-  uint32_t filters[FILTER_WORDS];
   int8_t padding[QUAD];
-  int32_t whole = 1;
+  run pixels;
   memset(padding, op->input_zero_point, sizeof padding);
-  for (int32_t i = 0; i < SIZE; ++i) whole &= rows[i] != NULL;
+  pixels.step = channels;
+  pixels.half = 2 * op->output_zero_point + 1;
+  pixels.back = 4 * COLUMN_WORDS * (SIZE - stride);
+  pixels.exactly = exact;
   for (int32_t x = 0; x < span->out_width; x += most) {
     const int32_t n = tinyml_min(span->out_width - x, most);
     const int32_t origin = x * stride - span->pad_left;
     const int32_t count = (n - 1) * stride + SIZE;
     const tinyml_taps inside = tinyml_clip(origin, span->in_width, count, 1);
     const int32_t seen = inside.end - inside.begin;
-    const uint32_t *const end = columns + n * stride * COLUMN_WORDS;
+    const int32_t offset = (origin + inside.begin) * channels;
     uint32_t *const begin = columns + inside.begin * COLUMN_WORDS;
     const int32_t *packed = op->quads;
-    int32_t offset = (origin + inside.begin) * channels;
+#if TINYML_DEPTHWISE_SIZE == 3
+    three_rows whole = {NULL, NULL, NULL, -seen * channels, channels, begin};
+    if (seen > 0 && rows[0] != NULL && rows[1] != NULL && rows[2] != NULL) {
+      whole.a = rows[0] + offset - whole.begin;
+      whole.b = rows[1] + offset - whole.begin;
+      whole.c = rows[2] + offset - whole.begin;
+    }
+#endif
     fill(columns, inside.begin, zero);
     fill(begin + seen * COLUMN_WORDS, count - inside.end, zero);
-    for (int32_t left = channels;;) {
+    pixels.end = columns + n * stride * COLUMN_WORDS;
+    for (int32_t next = 0; next < channels; next += QUAD) {
+      const int32_t channel = tinyml_min(next, channels - QUAD);
+#if TINYML_DEPTHWISE_SIZE == 3
+      if (whole.a != NULL) {
+        widen_three(&whole, channel);
+      } else
+#endif
+          if (seen > 0) {
+        widen(rows, offset + channel, channels, padding, seen, begin);
+      }
+      pixels.out = out + channel;
+#if TINYML_DEPTHWISE_SIZE < 7
+      uint32_t filters[FILTER_WORDS];
       packed = unpack(packed, filters);
-      if (seen > 0) widen(rows, whole, offset, channels, padding, seen, begin);
-      windows(columns, filters, channels, out, half, back, end, exact);
-      if (narrow) clamp(op, n, out);
-      left -= QUAD;
-      if (left <= 0) break;
-      const int32_t step = tinyml_min(left, QUAD); /* less to the last, to end with the channels */
-      out += step;
-      offset += step;
+      windows(columns, filters, &pixels);
+#else
+      windows(columns, (const uint32_t *)packed, &pixels);
+      packed += PACKED_WORDS;
+#endif
+      if (narrow) clamp(op, n, pixels.out);
     }
-    out += QUAD + (n - 1) * channels;
+    out += n * channels;
   }
 }
 

@@ -68,23 +68,20 @@ def depthwise_conv(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     _, height, width, channels = weights.shape
     square = height == width and (op.multiplier, op.dilation[1]) == (1, 1) and op.stride[1] <= 2
-    features = (f"{height}x{width}", f"{height}x{width}x{dsp_depthwise.QUAD}")
-    kernel = site.kernel(*features[: 1 + (channels >= dsp_depthwise.QUAD)] if square else ())
+    size = f"{height}x{width}"
+    features: tuple[str, ...] = (size,) if square else ()
+    if square and channels >= dsp_depthwise.QUAD:
+        features = (size, f"{size}x{dsp_depthwise.QUAD}")
+    kernel = site.kernel(*features)
     params = conv_params(site.graph, site.node)
     loop = _row_loop(site, op, height, width)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
-        if kernel.isa == "dsp":
-            quads: Fields = (
-                ("stride_x", op.stride[1]),
-                ("input_zero_point", params.input_zero_point),
-                *_dsp_quad_fields(site, params, by_channel, height),
-            )
-            return KernelCall(kernel.name, OpStruct(kernel.struct, quads), loop)
+        fields_of = _dsp_quad_fields if kernel.isa == "dsp" else _filter_fields
         small: Fields = (
             ("stride_x", op.stride[1]),
             ("input_zero_point", params.input_zero_point),
-            *_filter_fields(site, params, by_channel),
+            *fields_of(site, params, by_channel),
         )
         return KernelCall(kernel.name, OpStruct(kernel.struct, small), loop)
     fields: Fields = (
@@ -166,20 +163,17 @@ def _dsp_filter_fields(
     )
 
 
-def _dsp_quad_fields(
-    site: Site, params: LinearParams, weights: npt.NDArray[np.generic], size: int
-) -> Fields:
-    """The filters of a depthwise kernel for the DSP extension; `weights`: a row per channel."""
+def _dsp_quad_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
+    """The filters of a depthwise kernel for the DSP extension; `weights` has a row per channel."""
     portable = dict(_filter_fields(site, params, weights))
     bias = portable["filters.biases"]
     assert isinstance(bias, ConstArray)
-    square = weights.reshape(-1, size, size)
     return (
         ("channels", portable["filters.out_channels"]),
         ("output_zero_point", params.output_zero_point),
         ("act_min", params.act_min),
         ("act_max", params.act_max),
-        ("quads", table("int32_t", dsp_depthwise.quads(params, bias.data, square))),
+        ("quads", table("int32_t", dsp_depthwise.quads(params, bias.data, weights))),
     )
 
 

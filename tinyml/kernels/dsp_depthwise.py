@@ -1,5 +1,7 @@
 """Filters as the depthwise kernels for the DSP extension want them (`quads`)."""
 
+from math import isqrt
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,17 +18,19 @@ SIGNS, EXACTLY = -(2**31), -(2**30)
 def quads(params: LinearParams, biases: Array, weights: Array) -> npt.NDArray[np.int32]:
     """The `quads` of a `tinyml_depthwise_conv_square_s8_dsp_op`, a row for each.
 
-    `weights` are int8 [channels, size, size] with an odd size and at least QUAD
+    `weights` are int8 [channels, size * size] with an odd size and at least QUAD
     channels; `biases` are folded, int32.
     """
-    channels, size, _ = weights.shape
+    channels, size = len(weights), isqrt(weights.shape[1])
     first = np.minimum(np.arange(0, channels, QUAD), channels - QUAD)
     members = first[:, None] + np.arange(QUAD)
-    taps = weights[members].transpose(0, 3, 2, 1)  # [quads, columns, rows, QUAD]
+    taps = (
+        weights[members].reshape(-1, QUAD, size, size).transpose(0, 3, 2, 1)
+    )  # [quads, columns, rows, QUAD]
     # Of two rows a and b: a0, a1, b0, b1, a2, a3, b2, b3.
     twos = taps[:, :, :-1].reshape(-1, size, size // 2, 2, 2, 2).swapaxes(3, 4)
     columns = np.concatenate((twos.reshape(-1, size, (size - 1) * QUAD), taps[:, :, -1]), axis=2)
-    scales = _scales(params, biases, weights.reshape(channels, -1), members)
+    scales = _scales(params, biases, weights, members)
     return np.concatenate(
         (biases[members], columns.reshape(len(first), -1).view("<i4"), scales), axis=1
     ).astype(np.int32)
