@@ -24,6 +24,8 @@ from tinyml.emit import emit
 from tinyml.ir import ops
 from tinyml.ir.graph import DType, Graph, Quant
 from tinyml.kernels import bind
+from tinyml.kernels.call import ConstArray
+from tinyml.kernels.dsp_depthwise import EXACTLY
 from tinyml.kernels.registry import kernels
 from tinyml.link import Client
 from tinyml.memory import plan_memory
@@ -190,8 +192,7 @@ LINEAR = {
 }
 
 
-@pytest.mark.parametrize("kernel", LINEAR)
-def test_rescale_at_extremes(kernel: str, tmp_path: Path) -> None:
+def extremes(op: ops.Conv2D | ops.DepthwiseConv2D) -> list[Case]:
     """All shifts in use, sums at ties and at the limits of the short way and of int32."""
     rng = np.random.default_rng(5)
     some = []
@@ -206,6 +207,28 @@ def test_rescale_at_extremes(kernel: str, tmp_path: Path) -> None:
         # The reference, like TFLite, wraps where a left shift overflows; the sums stay below.
         sums = sums[np.abs(sums) < 2.0 ** (31 - max(0, np.ceil(exponent + 1e-9) + 1))]
         zero_point = (-128, 127, 0, 5)[index % 4]
-        some.append(rescales(exponent, rng.permutation(sums), zero_point, LINEAR[kernel]))
+        some.append(rescales(exponent, rng.permutation(sums), zero_point, op))
+    return some
+
+
+@pytest.mark.parametrize("kernel", LINEAR)
+def test_rescale_at_extremes(kernel: str, tmp_path: Path) -> None:
+    some = extremes(LINEAR[kernel])
     kernels_run = check(some, load_board("qemu-cortex-m4"), tmp_path)
     assert kernels_run[kernel.split(",")[0]] == len(some)
+
+
+def test_quads_of_all_kinds_have_been_rescaled() -> None:
+    """Short with and without the signs, and exactly: what the word of shifts says."""
+    isa = load_board("qemu-cortex-m4").isa
+    signs, exactly = Counter[int](), 0
+    for one in extremes(LINEAR["depthwise_conv_3x3_s8_dsp"]):
+        call = bind(one.graph, one.graph.nodes[0], isa)
+        assert call.struct is not None
+        quads = dict(call.struct.fields)["quads"]
+        assert isinstance(quads, ConstArray)
+        words = quads.data.astype(np.int64).reshape(-1, 4 + 9 + 5)[:, -1]
+        kept = words[(words >= 0) | (words < EXACTLY)]
+        signs.update((kept < 0).tolist())
+        exactly += len(words) - len(kept)
+    assert min(signs[0], signs[1], exactly) > 100
