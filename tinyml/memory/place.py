@@ -20,6 +20,9 @@ from tinyml.memory.stairs import greedy, height, improved, orders
 WORK_LIMIT = 4_000_000
 """Search nodes times (buffers + ticks) that `place` spends where greed fails (a few seconds)."""
 
+TRIALS = 20
+"""Orders that `stairs.improved` tries, per buffer, at most."""
+
 DIVE_NODES = 1_000
 """Nodes of one dive: luck strikes early or not at all, so many short searches beat a long one."""
 
@@ -50,7 +53,7 @@ def place(found: Lifetimes, *, work_limit: int = WORK_LIMIT) -> Placement:
     if least_bytes(blocks) < best.height:
         simple = place(blocks, work_limit=work_limit).offsets
         offsets = min(offsets, simple, key=lambda each: height(found.buffers, each))
-    trials = work_limit // (len(best.order) + 1) ** 2
+    trials = min(TRIALS * len(best.order), work_limit // (len(best.order) + 1))
     better = improved(best, bound, trials)
     if better.height < height(found.buffers, offsets):
         offsets = better.placed
