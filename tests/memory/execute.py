@@ -98,6 +98,8 @@ class _Machine:
             state = 2 * (len(nodes) + 1)
             counters.append((FEED_STATE, 0, state, self.plan.offsets[FEED_STATE]))
             self._write(counters[0])
+        rings = {ring.tensor for ring in segment.rings}
+        written: dict[str, set[int]] = {n.output: set() for n in nodes if n.output not in rings}
         for program, rows, columns in _tiles(segment):
             if segment.kind is SegmentKind.PATCH:
                 self._check_tile(nodes, rows, columns)
@@ -110,8 +112,13 @@ class _Machine:
                 if entry == FEED:
                     self._feed(segment, number, columns[-1])
                 else:
-                    self._step(segment, nodes, entry, number, columns)
+                    name, first, size, _ = self._step(segment, nodes, entry, number, columns)
+                    if name in written:
+                        written[name] |= set(range(first, first + size))
             if segment.kind is SegmentKind.STREAM and taken != self._all_steps(nodes, program):
+                raise _CorruptError
+        for name, there in written.items():
+            if len(there) != self.graph.tensors[name].nbytes:
                 raise _CorruptError
 
     def _check_tile(
@@ -187,7 +194,8 @@ class _Machine:
         entry: int,
         number: int,
         columns: Sequence[_Part | None],
-    ) -> None:
+    ) -> _Piece:
+        """What has been written, or will be at the end of an accumulation."""
         node, own = nodes[entry], columns[entry]
         call = self.calls[node.name]
         if number >= steps(call):
@@ -198,7 +206,7 @@ class _Machine:
             source = self._row(segment, tensor, number, loop.in_row_bytes, 0, None, None)
             result = self._row(segment, node.output, 0, loop.out_bytes, 0, None, None)
             self._sum(node, number, source, result)
-            return
+            return result
         assert isinstance(loop, RowLoop)
         held: dict[str, _Part | None]
         held = {n.output: part for n, part in zip(nodes, columns, strict=False)}
@@ -227,6 +235,7 @@ class _Machine:
         size = loop.out_row_bytes
         out = self._row(segment, node.output, number, size, pixel, own, own)
         self._call(node, inputs, [out])
+        return out
 
     def _call(
         self, node: Node, inputs: Sequence[tuple[int, _Piece]], outputs: Sequence[_Piece]

@@ -157,11 +157,11 @@ def patch(
                 found[i] |= set(range(sizes[i] * at // of, sizes[i] * (at + 1) // of))
             if along and not found[i]:
                 found[i] = {0}  # it may still run, for a reader of padding only
+            if found[i]:
+                found[i] = set(range(min(found[i]), max(found[i]) + 1))
             for tensor, place in _reads(graph, nodes[i], calls, found[i], along):
                 if tensor in position:
                     found[position[tensor]].add(place)
-            if found[i]:
-                found[i] = set(range(min(found[i]), max(found[i]) + 1))
         for seen in found[count:]:
             seen |= set() if seen else {0}  # the input comes, even if only padding is read
         return [(min(f), max(f) + 1) if f else (0, 0) for f in found]
