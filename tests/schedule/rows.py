@@ -6,7 +6,9 @@ from random import Random
 from tests.memory.streams import Maps, input_rows, needs, steps
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import Accumulation, KernelCall, RowLoop
-from tinyml.schedule.schedule import FEED, Ring, Segment, SegmentKind
+from tinyml.memory.lifetimes import lifetimes, merged
+from tinyml.memory.plan import live_bytes
+from tinyml.schedule.schedule import FEED, Ring, Schedule, Segment, SegmentKind
 
 
 def stored_whole(graph: Graph, names: Sequence[str]) -> frozenset[str]:
@@ -52,6 +54,13 @@ def play(graph: Graph, calls: Mapping[str, KernelCall], segment: Segment) -> str
     if fed != height:
         return f"{fed} of {height} rows are fed"
     return ""
+
+
+def most_live(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> int:
+    """The most bytes live at any tick, as the memory plan counts them; nothing is placed."""
+    found = lifetimes(graph, schedule, calls)
+    buffers, _ = merged(found, found.overlays)
+    return int(live_bytes(buffers, found.ticks).max())
 
 
 def smaller_rings(segment: Segment) -> Iterator[Segment]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.memory.nets import in_order, random_net
 from tests.memory.streams import Maps
-from tests.schedule.rows import play, random_maps, stored_whole
+from tests.schedule.rows import most_live, play, random_maps, stored_whole
 from tests.support.graphs import graphs
 from tests.support.models import model_path
 from tinyml.importers import load
@@ -63,11 +63,12 @@ def _all_schedules(graph: Graph, rows: Calls) -> Iterator[Schedule]:
             yield ()
         for stop in range(first + 1, len(names) + 1):
             part = names[first:stop]
-            segment: Segment | None = Segment(SegmentKind.LAYER, tuple(part))
-            if len(part) > 1:
-                segment = stream_segment(graph, rows, part, kept=stored_whole(graph, part))
-            if segment is not None:
-                yield from ((segment, *others) for others in from_node(stop))
+            segments = [stream_segment(graph, rows, part, kept=stored_whole(graph, part))]
+            if len(part) == 1:
+                segments.append(Segment(SegmentKind.LAYER, tuple(part)))
+            for segment in segments:
+                if segment is not None:
+                    yield from ((segment, *others) for others in from_node(stop))
 
     yield from map(Schedule, from_node(0))
 
@@ -80,7 +81,7 @@ def _check_best(graph: Graph, layers: Calls, rows: Calls) -> None:
         found = []
         for schedule in _all_schedules(ordered, rows):
             calls = calls_of(schedule, layers, rows)
-            found.append((plan_memory(ordered, schedule, calls).lower_bound, _streamed(schedule)))
+            found.append((most_live(ordered, schedule, calls), _streamed(schedule)))
         least.append(min(found))
     best = best_schedule(graph, layers, rows)
     plan = _planned(graph, best, layers, rows)
@@ -93,7 +94,7 @@ def _check_best(graph: Graph, layers: Calls, rows: Calls) -> None:
 def test_best_of_all_cuts(seed: int) -> None:
     rng = Random(seed)
     graph, calls = random_maps(rng, rng.randint(1, 4))
-    if len(graph.nodes) <= 8:
+    if len(graph.nodes) <= 6:
         _check_best(graph, calls, calls)
 
 
@@ -105,7 +106,7 @@ def test_best_of_all_cuts_where_a_bound_is_too_low() -> None:
         graph, calls = random_maps(rng, rng.randint(1, 5), height=12)
         costs = segment_costs(graph, calls, calls)
         cuts = [cut for start in range(costs.count) for cut in costs.cuts(start)]
-        if costs.count <= 7 and any(cut.bound < costs.peak(cut) for cut in cuts):
+        if costs.count <= 6 and any(cut.bound < costs.peak(cut) for cut in cuts):
             _check_best(graph, calls, calls)
             checked += 1
     assert checked >= 10
@@ -128,7 +129,7 @@ def test_best_of_all_cuts_where_less_of_a_search_fails(seed: int) -> None:
 )
 def test_best_of_all_cuts_of_networks(graph: Graph) -> None:
     graph = optimize(graph)
-    if len(graph.nodes) <= 7:
+    if len(graph.nodes) <= 6:
         _check_best(graph, *_calls(graph))
 
 
