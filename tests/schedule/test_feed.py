@@ -1,6 +1,5 @@
 """Inputs that come row by row: against all cuts, the memory plan, and models that refuse."""
 
-from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -8,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.memory.streams import Maps, fed_schedule, needs
-from tests.schedule.rows import most_live, play, random_maps, smaller_rings, stored_whole
+from tests.schedule.rows import (
+    every_way,
+    most_live,
+    play,
+    random_maps,
+    segments_of,
+    smaller_rings,
+)
 from tests.support.builder import GraphBuilder
 from tests.support.models import model_path
 from tinyml import pipeline
@@ -25,31 +31,8 @@ from tinyml.schedule.feed import fed_input
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.schedule import FEED, Feed, Schedule, Segment, SegmentKind
 from tinyml.schedule.search import best_schedule, calls_of, stream_schedule
-from tinyml.schedule.stream import stream_segment
 
 Calls = dict[str, KernelCall]
-
-
-def _all_fed(graph: Graph, calls: Calls) -> Iterator[Schedule]:
-    """Every way to cut `graph` in its order that has all readers of the input in a first stream."""
-    names = [node.name for node in graph.nodes]
-    source = fed_input(graph, calls)
-    readers = {node.name for node in graph.consumers()[graph.inputs[0]]}
-
-    def from_node(first: int) -> Iterator[tuple[Segment, ...]]:
-        if first == len(names):
-            yield ()
-        for stop in range(first + 1, len(names) + 1):
-            part = names[first:stop]
-            fed, kept = None if first else source, stored_whole(graph, part)
-            segments = [stream_segment(graph, calls, part, kept=kept, fed=fed)]
-            if first and len(part) == 1:
-                segments.append(Segment(SegmentKind.LAYER, tuple(part)))
-            for segment in segments:
-                if segment is not None and (first or readers <= set(part)):
-                    yield from ((segment, *others) for others in from_node(stop))
-
-    yield from (Schedule(segments, Feed.ROWS) for segments in from_node(0))
 
 
 @given(st.integers(0, 2**32))
@@ -57,19 +40,15 @@ def _all_fed(graph: Graph, calls: Calls) -> Iterator[Schedule]:
 def test_best_of_all_cuts(seed: int) -> None:
     rng = Random(seed)
     graph, calls = random_maps(rng, rng.randint(1, 4))
-    if len(graph.nodes) > 6 or len(graph.inputs) > 1:
+    if len(graph.nodes) > 7 or len(graph.inputs) > 1:
         return
     least = []
     for order in (layer_schedule(graph, calls).order, tuple(n.name for n in graph.nodes)):
         layers = Schedule(tuple(Segment(SegmentKind.LAYER, (name,)) for name in order))
         ordered = reordered(graph, layers)
-        found = [
-            (
-                most_live(ordered, each, calls),
-                sum(len(s.nodes) for s in each.segments if s.kind is SegmentKind.STREAM),
-            )
-            for each in _all_fed(ordered, calls)
-        ]
+        source = fed_input(ordered, calls)
+        costs = segment_costs(ordered, calls, calls, feed=Feed.ROWS, fed=source)
+        found = every_way(costs, segments_of(ordered, calls, source))
         least.append(min(found))
     best = best_schedule(graph, calls, calls, feed=Feed.ROWS)
     ordered = reordered(graph, best)

@@ -26,7 +26,7 @@ from tinyml.schedule.patch import patch_segment
 from tinyml.schedule.schedule import FEED, Feed, Ring, SegmentKind
 from tinyml.schedule.search import calls_of, executed_macs, front, patch_schedule
 
-PROFILE = settings(max_examples=120, derandomize=True, deadline=None)
+PROFILE = settings(max_examples=60, derandomize=True, deadline=None)
 
 
 def bound(graph: Graph, *, flatten: bool) -> dict[str, KernelCall]:

@@ -121,10 +121,12 @@ class Costs:
         """Bytes that are live when a node begins."""
         return int(self.through[node, node])
 
-    def cuts(self, start: int, limit: int | None = None) -> Iterator[Cut]:
+    def cuts(
+        self, start: int, limit: int | None = None, longest: int | None = None
+    ) -> Iterator[Cut]:
         """The layer that begins at `start`, then streams; those that need more than `limit` not.
 
-        At the start, an input that comes row by row leaves only streams that have all its readers.
+        Streams have at most `longest` nodes, but for what an input that comes row by row needs. At the start, an input that comes row by row leaves only streams that have all its readers.
         """
         fed = self.is_fed(start)
         first, producers = start + 1, dict[str, RowNode]()
@@ -139,7 +141,10 @@ class Costs:
         least = self.carried(start)
         if limit is not None and least > limit:
             return
-        for stop in range(start + 1, self.count + 1):
+        end = self.count if longest is None else min(self.count, max(start + longest, first))
+        most, needs_of = 0, dict[int, int]()
+        ending: dict[int, list[tuple[int, int]]] = {}
+        for stop in range(start + 1, end + 1):
             node = self.rows[stop - 1]
             if node is None:
                 return
@@ -147,24 +152,23 @@ class Costs:
             if not all(fits_rows(producers[read.tensor], read) for read in inside):
                 return
             producers[node.output] = node
-            # What is live throughout only shrinks as a segment grows, so the least of it counts.
-            bound = max(least, self.carried(stop), self.inside(start, stop))
+            # A step touches what it reads; what is live throughout is counted already.
+            needs_of[stop - 1], read = self.at_once[stop - 1]
+            for v, size in read:
+                writer = self.values[v].writer
+                inside_only = writer is not None and writer >= start
+                ends = stop - 1 if inside_only else self.last_use[v]
+                ending.setdefault(ends, []).append((stop - 1, size))
+            for reader, size in ending.pop(stop - 1, ()):
+                needs_of[reader] += size
+                most = max(most, needs_of[reader])
+            most = max(most, needs_of[stop - 1])
+            through = int(self.through[start, stop])
+            bound = max(least, self.carried(stop), through + most)
             if stop < first or (limit is not None and bound > limit):
                 continue
             if fed or stop > start + 1 or self.gains_by_rows(start):
                 yield Cut(start, stop, bound, is_stream=True)
-
-    def inside(self, start: int, stop: int) -> int:
-        """Bytes that a stream touches in some step, at least, and what is live throughout."""
-        most = 0
-        for own, read in self.at_once[start:stop]:
-            needs = own
-            for v, size in read:
-                writer = self.values[v].writer
-                if self.last_use[v] < stop or (writer is not None and writer >= start):
-                    needs += size
-            most = max(most, needs)
-        return int(self.through[start, stop]) + most
 
     def gains_by_rows(self, node: int) -> bool:
         """Whether a node takes more steps on its own in a stream than as a layer."""
