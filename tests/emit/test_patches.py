@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 
 from tests.support.emitted import Models, collect
-from tests.support.graphs import NetworkCase, cases, graphs, random_inputs
-from tests.support.patched import patched
+from tests.support.graphs import cases, graphs, random_inputs
+from tests.support.patched import drawn_patch
+from tests.support.streamed import Calls, Scheduler, planned
 from tinyml.emit.pieces import input_pieces, joined, output_pieces
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Array, Graph
 from tinyml.passes import optimize
 from tinyml.reference import run
+from tinyml.schedule.schedule import Feed, Schedule
+from tinyml.schedule.search import patch_schedule
 
-NETWORKS = 40
+NETWORKS = 24
 """That are drawn for each kind; not all of them can be tiled."""
-LEAST = 10
+LEAST = 6
 
 
 def assert_pieces(
@@ -48,18 +51,30 @@ def assert_pieces(
     return parts
 
 
+def tiled(patches: tuple[int, int], feed: Feed) -> Scheduler:
+    """As many of the first ops as need the least memory, in a grid of tiles."""
+
+    def schedule(graph: Graph, layers: Calls, rows: Calls) -> Schedule:
+        return patch_schedule(graph, layers, rows, feed=feed, patches=patches)
+
+    return schedule
+
+
 @pytest.mark.parametrize("pull", [False, True])
-def test_random_networks(pull: bool, tmp_path: Path) -> None:
-    drawn: list[NetworkCase] = []
-    for case in collect(cases(graphs()), 2 * NETWORKS)[pull::2]:
+@pytest.mark.parametrize("drawn", [False, True])
+def test_random_networks(drawn: bool, pull: bool, tmp_path: Path) -> None:
+    feed = Feed.PULL if pull else Feed.WHOLE
+    networks, plans, inputs = [], [], []
+    for index, case in enumerate(collect(cases(graphs()), 4 * NETWORKS)[pull + 2 * drawn :: 4]):
+        grid = (1 + index % 3, 1 + (index // 3 + 1) % 3)
+        scheduler = drawn_patch(index, pull=pull) if drawn else tiled(grid, feed)
         try:
-            patched(optimize(case.graph), 0, pull=pull)
-            drawn.append(case)
+            plans.append(planned(optimize(case.graph), scheduler))
         except PlanError:
             continue
-    assert len(drawn) >= LEAST
-    seeds = iter(range(1000))
-    networks = [case.graph for case in drawn]
-    models = Models(networks, tmp_path, planner=lambda g: patched(g, next(seeds), pull=pull))
-    inputs = [[dict(case.inputs), random_inputs(case.graph, 5)] for case in drawn]
+        networks.append(case.graph)
+        inputs.append([dict(case.inputs), random_inputs(case.graph, 5)])
+    assert len(networks) >= LEAST
+    left = iter(plans)
+    models = Models(networks, tmp_path, planner=lambda _: next(left))
     assert assert_pieces(models, networks, inputs) > LEAST
