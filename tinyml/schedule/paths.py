@@ -22,7 +22,7 @@ from tinyml.kernels.call import KernelCall
 from tinyml.schedule.costs import Costs, Cut, segment_costs
 from tinyml.schedule.feed import fed_input
 from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.schedule import Feed
+from tinyml.schedule.schedule import Feed, Schedule
 
 
 def orders(
@@ -105,6 +105,10 @@ class Paths:
                 least = needs if least is None else min(least, needs)
             found.append(self.limit if least is None else least)
         return tuple(found[::-1])
+
+    def schedule(self, limit: int) -> Schedule:
+        """With a peak of at most `limit`, the one that has the fewest nodes in streams."""
+        return self.costs.schedule(self.fewest_in_streams(limit))
 
     def fewest_in_streams(self, limit: int, start: int = 0) -> list[Cut]:
         """The path from `start` within a peak of `limit` that has the fewest nodes in streams."""
