@@ -21,8 +21,8 @@ from tinyml.passes import int8_io, optimize
 DRAWN = 120
 LEAST = 24
 SCHEDULERS: dict[str, Scheduler] = {
-    "best": partial(best_schedule, fed=True),
-    "streams": partial(stream_schedule, fed=True),
+    "best": partial(best_schedule, feed=Feed.ROWS),
+    "streams": partial(stream_schedule, feed=Feed.ROWS),
 }
 
 

@@ -12,7 +12,7 @@ from tinyml.memory.check import check_plan
 from tinyml.memory.exact import search
 from tinyml.memory.lifetimes import Lifetimes, Overlay, merged
 from tinyml.memory.place import place
-from tinyml.memory.plan import ALIGNMENT, Buffer
+from tinyml.memory.plan import ALIGNMENT, Block, Buffer
 from tinyml.resources import runtime_dir
 
 # (size in units of ALIGNMENT, first, last); no placement meets the lower bound.
@@ -36,10 +36,11 @@ def _lifetimes(
     items: tuple[tuple[int, int, int], ...], overlays: tuple[Overlay, ...] = ()
 ) -> Lifetimes:
     buffers = tuple(
-        Buffer(f"b{i}", size * ALIGNMENT, first, last, (f"b{i}",))
+        Buffer(f"b{i}", size * ALIGNMENT, (Block(0, size * ALIGNMENT, first, last),), (f"b{i}",))
         for i, (size, first, last) in enumerate(items)
     )
-    return Lifetimes(max(last for _, _, last in items) + 1, buffers, overlays)
+    ticks = max(last for _, _, last in items) + 1
+    return Lifetimes(tuple(range(ticks + 1)), buffers, overlays)
 
 
 def _fits(found: Lifetimes, height: int) -> bool:
@@ -145,7 +146,7 @@ def test_proves_an_optimum_above_the_bound(figures: tuple[int, int]) -> None:
 @pytest.mark.parametrize("figures", GAPS)
 def test_a_search_cut_short_proves_nothing(figures: tuple[int, int], nodes: int) -> None:
     found = _lifetimes(GAPS[figures])
-    result = place(found, work_limit=nodes * (len(found.buffers) + found.steps))
+    result = place(found, work_limit=nodes * (len(found.buffers) + found.ticks))
     assert _height(found, result.offsets) > result.lower_bound
     assert not result.optimal
 
@@ -171,7 +172,7 @@ def test_leaves_an_overlay_out_where_that_is_smaller() -> None:
     )  # fmt: skip
     found = _lifetimes(items, (Overlay(1, 2),))
     joined, _ = merged(found, found.overlays)
-    forced = Lifetimes(found.steps, joined, ())
+    forced = Lifetimes(found.starts, joined, ())
     assert _height(forced, place(forced).offsets) == 9 * ALIGNMENT
     result = place(found)
     assert _height(found, result.offsets) == 8 * ALIGNMENT

@@ -17,7 +17,7 @@ from tinyml.memory import plan_memory
 from tinyml.memory.check import check_plan
 from tinyml.memory.plan import ALIGNMENT, FEED_STATE, MemoryPlan
 from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.schedule import FEED, Schedule, Segment, SegmentKind
+from tinyml.schedule.schedule import FEED, Feed, Schedule, Segment, SegmentKind
 from tinyml.schedule.search import best_schedule, stream_schedule
 
 
@@ -149,8 +149,8 @@ def test_searched_schedules_of_inputs_that_come_row_by_row(seed: int) -> None:
     bounds = []
     try:
         schedules = [
-            stream_schedule(graph, calls, calls, fed=True),
-            best_schedule(graph, calls, calls, fed=True),
+            stream_schedule(graph, calls, calls, feed=Feed.ROWS),
+            best_schedule(graph, calls, calls, feed=Feed.ROWS),
         ]
     except PlanError:
         assert fed_schedule(graph, calls) is None

@@ -25,7 +25,7 @@ from tinyml.reference import run
 from tinyml.schedule.copies import Again, with_copies
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.recompute import Recomputed, recomputations, recomputed, storing_at_most
-from tinyml.schedule.schedule import Schedule
+from tinyml.schedule.schedule import Feed, Schedule
 from tinyml.schedule.search import best_schedule, calls_of, stream_schedule
 
 Calls = dict[str, KernelCall]
@@ -229,7 +229,7 @@ def test_a_mobile_network() -> None:
     base = sum(map(graph.macs, graph.nodes))
 
     def least(each: Graph, calls: tuple[Calls, Calls]) -> int:
-        return arena(each, best_schedule(each, *calls, fed=True), *calls)
+        return arena(each, best_schedule(each, *calls, feed=Feed.ROWS), *calls)
 
     made = recomputed(graph, rows, whole_input=False, macs_limit=base * 6 // 5)
     found = [

@@ -7,7 +7,16 @@ from math import prod
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType, Shape, Tensor
-from tinyml.kernels.call import Alias, KernelCall, OpStruct, RowAccess, RowLoop, Span, WholeCall
+from tinyml.kernels.call import (
+    Alias,
+    ColumnAccess,
+    KernelCall,
+    OpStruct,
+    RowAccess,
+    RowLoop,
+    Span,
+    WholeCall,
+)
 from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, raw, table
 from tinyml.quant.params import check_concatenation
@@ -33,7 +42,8 @@ def pad(site: Site) -> KernelCall:
             site.x, f"elements of {itemsize} bytes cannot be padded", "use elements of 4 bytes"
         )
     dims = [_PadDim(n, *p) for n, p in zip(site.x.shape, op.paddings, strict=True)]
-    if site.flatten or len(dims) > 4:
+    merged = site.flatten or len(dims) > 4
+    if merged:
         dims = _merge_pads(dims)
     if len(dims) > 4:
         raise site.unsupported(
@@ -47,13 +57,16 @@ def pad(site: Site) -> KernelCall:
         ("after_bytes", channels.after * itemsize),
         ("value", _pad_value(site, op)),
     )
-    row_bytes = width.size * channels.size * itemsize
+    pixel = channels.size * itemsize
+    row_bytes = width.size * pixel
+    columns = None if merged else ColumnAccess(width.size, pixel, pad_left=width.before)
     outer = RowAccess(
         count=1,
         height=height.size,
         row_bytes=row_bytes,
         pad_top=height.before,
         batch_bytes=height.size * row_bytes,
+        columns=columns,
     )
     batches, out_height = batch.padded, height.padded
     if batch.padded != batch.size:
@@ -63,7 +76,13 @@ def pad(site: Site) -> KernelCall:
             for y in range(-batch.before, batch.size + batch.after)
             for x in range(-height.before, height.size + height.after)
         )
-        outer = RowAccess(count=1, height=batch.size * height.size, row_bytes=row_bytes, table=rows)
+        outer = RowAccess(
+            count=1,
+            height=batch.size * height.size,
+            row_bytes=row_bytes,
+            table=rows,
+            columns=columns,
+        )
         batches, out_height = 1, len(rows)
     loop = RowLoop(
         batches=batches,
@@ -135,10 +154,11 @@ def concatenation(site: Site) -> KernelCall:
         site.require(tensor, site.y.dtype)
     if not site.flatten and len(site.y.shape) == 4 and (site.y.shape[0], op.axis) == (1, 1):
         return _joined_rows(site, kernel, inputs)
-    pixels, height = prod(site.y.shape[: op.axis]), 1
+    pixels, height, in_columns = prod(site.y.shape[: op.axis]), 1, False
     if not site.flatten and len(site.y.shape) == 4 and op.axis >= 2:
         height = prod(site.y.shape[:2])
-        pixels = site.y.shape[2] if op.axis == 3 else 1
+        in_columns = op.axis == 3
+        pixels = site.y.shape[2] if in_columns else 1
     parts = [t.nbytes // (pixels * height) for t in inputs]
     fields: Fields = (("count", len(inputs)), ("bytes", table("int32_t", parts)))
     loop = RowLoop(
@@ -151,6 +171,7 @@ def concatenation(site: Site) -> KernelCall:
                 height=height,
                 row_bytes=pixels * part,
                 constant=raw(tensor) if tensor.is_const else None,
+                columns=ColumnAccess(pixels, part) if in_columns else None,
             )
             for tensor, part in zip(inputs, parts, strict=True)
         ),

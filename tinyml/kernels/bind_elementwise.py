@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tinyml.ir.graph import DType, Shape, Tensor
-from tinyml.kernels.call import KernelCall, OpStruct, RowAccess, RowLoop, Span
+from tinyml.kernels.call import ColumnAccess, KernelCall, OpStruct, RowAccess, RowLoop, Span
 from tinyml.kernels.site import Fields, Site, raw, scale_fields, table
 from tinyml.quant.params import add_params, lut, mul_params, prelu_params
 
@@ -45,7 +45,9 @@ class _Operand:
     channel_stride: int
 
 
-def _operand(tensor: Tensor, sizes: tuple[int, ...], along: tuple[bool, ...]) -> _Operand:
+def _operand(
+    tensor: Tensor, sizes: tuple[int, ...], along: tuple[bool, ...], *, merged: bool
+) -> _Operand:
     _, height, width, channels = (n if used else 1 for n, used in zip(sizes, along, strict=True))
     row = width * channels
     access = RowAccess(
@@ -55,6 +57,7 @@ def _operand(tensor: Tensor, sizes: tuple[int, ...], along: tuple[bool, ...]) ->
         stride=int(along[1]),
         batch_bytes=height * row if along[0] else 0,
         constant=raw(tensor) if tensor.is_const else None,
+        columns=None if merged else ColumnAccess(width, channels, stride=int(along[2])),
     )
     return _Operand(access, channels if along[2] else 0, int(along[3]))
 
@@ -64,7 +67,8 @@ def _binary(site: Site, params: Fields) -> KernelCall:
     a, b, y = site.x, site.operand(1), site.y
     site.require(b, DType.INT8)
     dims = _dims(a.shape, b.shape)
-    if site.flatten or len(dims) > 4:
+    merged = site.flatten or len(dims) > 4
+    if merged:
         dims = _merged(dims)
     if len(dims) > 4:
         raise site.unsupported(
@@ -73,8 +77,8 @@ def _binary(site: Site, params: Fields) -> KernelCall:
     dims = [_Dim(1, True, True)] * (4 - len(dims)) + dims
     sizes = tuple(dim.size for dim in dims)
     batches, height, width, channels = sizes
-    left = _operand(a, sizes, tuple(dim.a for dim in dims))
-    right = _operand(b, sizes, tuple(dim.b for dim in dims))
+    left = _operand(a, sizes, tuple(dim.a for dim in dims), merged=merged)
+    right = _operand(b, sizes, tuple(dim.b for dim in dims), merged=merged)
     fields: Fields = (
         ("shape.channels", channels),
         ("shape.a_pixel_stride", left.pixel_stride),
@@ -155,15 +159,23 @@ def unary(
     """A kernel that maps every element of a row by itself; its struct begins with `channels`."""
     x, y = site.x, site.y
     shape: tuple[int, ...] = (1, 1, 1, x.size)
-    if not site.flatten and len(x.shape) <= 4:
+    merged = site.flatten or len(x.shape) > 4
+    if not merged:
         shape = (1,) * (4 - len(x.shape)) + x.shape
     batches, height, width, channels = shape
-    row = width * channels * x.dtype.itemsize
+    pixel = channels * x.dtype.itemsize
+    access = RowAccess(
+        count=1,
+        height=height,
+        row_bytes=width * pixel,
+        batch_bytes=height * width * pixel,
+        columns=None if merged else ColumnAccess(width, pixel),
+    )
     loop = RowLoop(
         batches=batches,
         out_height=height,
         out_row_bytes=width * channels * y.dtype.itemsize,
-        inputs=(RowAccess(count=1, height=height, row_bytes=row, batch_bytes=height * row),),
+        inputs=(access,),
         span=Span(width, width, 0),
     )
     op = OpStruct(struct, (("channels", channels), *params))

@@ -13,6 +13,7 @@ from tinyml.ir import ops
 from tinyml.ir.graph import DType
 from tinyml.kernels import dsp
 from tinyml.kernels.call import (
+    ColumnAccess,
     ConstArray,
     KernelCall,
     OpStruct,
@@ -181,6 +182,14 @@ def _row_loop(
         pad_top=op.pads.top,
         dilation=op.dilation[0],
         batch_bytes=in_height * in_width * in_channels,
+        columns=ColumnAccess(
+            width=in_width,
+            pixel_bytes=in_channels,
+            count=kernel_width,
+            stride=op.stride[1],
+            pad_left=op.pads.left,
+            dilation=op.dilation[1],
+        ),
     )
     return RowLoop(
         batches=batches,
