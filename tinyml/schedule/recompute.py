@@ -30,8 +30,8 @@ from tinyml.memory.values import aligned
 from tinyml.schedule.copies import ROWWISE, WINDOWS, Again, taken_names, with_copies
 from tinyml.schedule.stream import RowNode, row_node
 
-_PARTS = 8
-"""Into how many parts the most that is stored is divided, to store one part less each time."""
+COUNT = 4
+"""Graphs that are tried: each is planned by itself, which takes as long as the original one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +107,30 @@ def recomputed(
     *,
     whole_input: bool = True,
     macs_limit: int | None = None,
+    count: int = COUNT,
 ) -> Iterator[Recomputed]:
-    """Graphs that need less and less memory at gates; `graph` itself is not among them.
+    """Up to `count` graphs that need less and less memory at gates; `graph` is not among them.
 
-    They are `storing_at_most` for the bytes needed at each gate, and for one to eight eighths less
-    than at the worst, so at most that many. None executes more than `macs_limit`
-    multiply-accumulates, the original graph's included.
+    They are `storing_at_most` for limits at even distances, from what the worst gate needs, down
+    to the least that can be had. None executes more than `macs_limit` multiply-accumulates, the
+    original graph's included: the last one is at the least that this leaves.
     """
     places = _places(graph, row_calls, whole_input)
-    base = sum(map(graph.macs, graph.nodes))
-    levels = {place[0].most for place in places}
-    most = max(levels, default=0)
-    parts = {most * part // _PARTS for part in range(_PARTS)}
+    left = None if macs_limit is None else macs_limit - sum(map(graph.macs, graph.nodes))
+    most = max((place[0].most for place in places), default=0)
+    # Below `needed` no limit changes anything; less is computed again the higher the limit.
+    low = min((way.needed for place in places for way in place), default=0)
+    high = most
+    while left is not None and low < high:
+        middle = (low + high) // 2
+        if _storing(graph, places, middle).macs > left:
+            low = middle + 1
+        else:
+            high = middle
     seen: set[tuple[Again, ...]] = {()}
-    for limit in sorted(levels | parts, reverse=True):
-        made = _storing(graph, places, limit)
-        within = macs_limit is None or base + made.macs <= macs_limit
-        if within and made.chosen not in seen:
+    for part in range(1, count + 1):
+        made = _storing(graph, places, most - (most - low) * part // count)
+        if made.chosen not in seen and (left is None or made.macs <= left):
             seen.add(made.chosen)
             yield made
 
