@@ -58,6 +58,18 @@ bench: $(VENV)/.dev tools  ## Measure every model and rewrite the tables in benc
 bench-diff: $(VENV)/.dev tools  ## Measure again; fail where a figure has grown by over 2 %
 	$(BIN)/python -m benchmarks --diff --inputs 2
 
+.PHONY: sweep
+sweep: $(VENV)/.dev tools  ## Measure what memory costs in time, and rewrite benchmarks/sweep.md
+	$(BIN)/python -m benchmarks.sweep
+
+.PHONY: pictures
+pictures: $(VENV)/.dev  ## Draw the pictures of docs/planning.md from plans of real networks
+	$(BIN)/python docs/draw.py
+
+.PHONY: planners
+planners: $(VENV)/.dev  ## Plan what other planners published figures of; rewrite docs/planning.md
+	$(BIN)/python -m benchmarks.planners
+
 .PHONY: costs
 costs: $(VENV)/.dev tools  ## Measure what kernels cost, for what `tinyml plan` predicts
 	$(BIN)/python -m benchmarks.costs

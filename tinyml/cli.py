@@ -113,12 +113,16 @@ def plan(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Draw the plan on a page of its own, too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Place every buffer, and show the memory each layer needs."""
     result = pipeline.plan(
         model,
         board,
+        html=html,
         sram=sram,
         macs_limit=macs_limit,
         schedule=schedule,

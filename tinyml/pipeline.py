@@ -14,9 +14,11 @@ from tinyml.board import list_boards, load_board
 from tinyml.choose import choose
 from tinyml.doctor import diagnose
 from tinyml.emit import emit, open_project
+from tinyml.errors import PlanError
 from tinyml.ir.graph import Array
 from tinyml.link import Progress
 from tinyml.options import OptionArguments, PlanOptions
+from tinyml.picture import plan_picture
 from tinyml.profile import profile_project
 from tinyml.results import (
     BoardList,
@@ -36,11 +38,20 @@ def inspect(model: Path) -> Inspection:
     return describe.inspection(model, importers.load(model))
 
 
-def plan(model: Path, board: str, **arguments: Unpack[OptionArguments]) -> PlanReport:
-    """Where every buffer lies and what each layer needs; for the keywords see `PlanOptions`."""
+def plan(
+    model: Path, board: str, *, html: Path | None = None, **arguments: Unpack[OptionArguments]
+) -> PlanReport:
+    """Where every buffer lies and what each layer needs; with `html`, drawn on a page, too.
+
+    For the other keywords see `PlanOptions`.
+    """
     options = PlanOptions(**arguments)
     target, graph = load_board(board), deployed_graph(model, options.deployed_io)
-    return describe.plan_report(model, target, graph, choose(graph, target, options))
+    choice = choose(graph, target, options)
+    report = describe.plan_report(model, target, graph, choice)
+    if html is not None:
+        _write(html, plan_picture(choice.taken.plan, report))
+    return report
 
 
 def build(
@@ -126,3 +137,12 @@ def boards() -> BoardList:
 def doctor() -> DoctorReport:
     """Whether this machine has what tinyml needs."""
     return diagnose()
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PlanError(
+            f"cannot write '{path}': {error.strerror or error}", hint="name another file"
+        ) from error

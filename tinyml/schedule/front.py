@@ -129,12 +129,12 @@ class Front:
         own = patch_peak(self.paths.costs, 0, nodes, tiling)
         return max(own, self.rest[option.stop])
 
-    def schedule(self, option: Option) -> Schedule:
-        """What runs."""
+    def schedule(self, option: Option, limit: int) -> Schedule:
+        """What runs, with a peak of at most `limit`, which the option must allow."""
         costs = self.paths.costs
         names = [node.rows.name for node in self.nodes[: option.stop]]
         patch = self._tiling(option).segment(names)
-        rest = self.paths.fewest_in_streams(self.peak(option), option.stop)
+        rest = self.paths.fewest_in_streams(limit, option.stop)
         return Schedule((patch, *map(costs.segment, rest)), costs.feed)
 
     def _tiling(self, option: Option) -> Tiling:
@@ -178,7 +178,7 @@ class _Between:
             for read, columns in zip(node.rows.inputs, node.columns, strict=True)
         ]
         read_rows = {
-            (p, touch.access.tensor): len(touch.access.last_steps(0, touch.access.steps)[0])
+            (p, touch.access.tensor): len(touch.rows.begins)
             for p, work in enumerate(costs.streams[:stop] if ends else ())
             for touch in (() if work is None else work.reads)
         }

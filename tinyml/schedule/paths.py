@@ -22,7 +22,10 @@ from tinyml.kernels.call import KernelCall
 from tinyml.schedule.costs import Costs, Cut, segment_costs
 from tinyml.schedule.feed import fed_input
 from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.schedule import Feed
+from tinyml.schedule.schedule import Feed, Schedule
+
+_STREAMS = 6_000
+"""Streams of an order that are tried (a few seconds): in long networks, the shorter ones."""
 
 
 def orders(
@@ -63,7 +66,8 @@ class Paths:
             return None
         layers = (costs.peak(Cut(i, i + 1, 0)) for i in range(first.stop, costs.count))
         limit = max((costs.peak(first), *layers))
-        cuts = tuple(tuple(costs.cuts(i, limit)) for i in range(costs.count))
+        longest = _STREAMS // max(costs.count, 1) + 1
+        cuts = tuple(tuple(costs.cuts(i, limit, longest)) for i in range(costs.count))
         return Paths(costs, cuts, limit)
 
     def least_peak(self) -> int:
@@ -105,6 +109,10 @@ class Paths:
                 least = needs if least is None else min(least, needs)
             found.append(self.limit if least is None else least)
         return tuple(found[::-1])
+
+    def schedule(self, limit: int) -> Schedule:
+        """With a peak of at most `limit`, the one that has the fewest nodes in streams."""
+        return self.costs.schedule(self.fewest_in_streams(limit))
 
     def fewest_in_streams(self, limit: int, start: int = 0) -> list[Cut]:
         """The path from `start` within a peak of `limit` that has the fewest nodes in streams."""

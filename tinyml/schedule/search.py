@@ -5,8 +5,9 @@ is the whole trade-off, with patches (`front`). All try the order of the operato
 best for layers, and the graph's own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph
@@ -20,6 +21,12 @@ from tinyml.schedule.schedule import Feed, Schedule, Segment, SegmentKind
 ROWS, COLUMNS = 4, 8
 """The finest patches that are tried."""
 
+_GAIN = 100
+"""Patches that need less must do so by one part in so many."""
+
+_LOOSER = (103, 106, 110, 115)
+"""Peaks of a candidate's other schedules, in per cent of the least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -30,6 +37,10 @@ class Candidate:
     """Multiply-accumulates that are executed, those of parts computed again included."""
     peak: int
     """The most bytes that are live at any time."""
+    others: tuple[Schedule, ...] = ()
+    """Schedules with as many multiply-accumulates and a little more live at some time: rows
+    that overlay each other in every segment can be hard to place, so one of these may need a
+    smaller arena."""
 
 
 def best_schedule(
@@ -49,7 +60,7 @@ def best_schedule(
     if not found:
         raise cannot_feed(graph, row_calls)
     peak, paths = min(found, key=lambda each: each[0])
-    return paths.costs.schedule(paths.fewest_in_streams(peak))
+    return paths.schedule(peak)
 
 
 def stream_schedule(
@@ -99,8 +110,9 @@ def front(
 ) -> tuple[Candidate, ...]:
     """The trade-off of executed multiply-accumulates and peak bytes, fewest of the former first.
 
-    The first is as `best_schedule`; each other one needs less memory than those before it,
-    with patches of up to `ROWS` x `COLUMNS` tiles. With `macs_limit`, those that execute no more than that; the first always.
+    The first is as `best_schedule`; each other one has patches, of up to `ROWS` x `COLUMNS`
+    tiles, and needs clearly less than those before it. With `macs_limit`, only those that
+    execute no more; the first always.
     """
     best: Candidate | None = None
     patches: list[tuple[Option, Front]] = []
@@ -108,26 +120,25 @@ def front(
     for paths in _paths(graph, layer_calls, row_calls, feed):
         peak = paths.least_peak()
         if best is None or peak < best.peak:
-            schedule = paths.costs.schedule(paths.fewest_in_streams(peak))
-            best = Candidate(schedule, executed_macs(graph, schedule, row_calls), peak)
+            found = _loosened(peak, paths.schedule)
+            best = Candidate(found[0], executed_macs(graph, found[0], row_calls), peak, found[1:])
         if feed is not Feed.ROWS:
-            found = Front.of(paths, row_calls)
-            if found is not None:
-                patches += ((option, found) for option in found.options(rows, columns))
+            tiles = Front.of(paths, row_calls)
+            if tiles is not None:
+                patches += ((option, tiles) for option in tiles.options(rows, columns))
     if best is None:
         raise cannot_feed(graph, row_calls)
-    candidates, least = [best], best.peak
-    for option, found in sorted(patches, key=lambda each: each[0]):
-        if option.bound >= least or (macs_limit is not None and option.macs > macs_limit):
+    candidates, limit = [best], best.peak - best.peak // _GAIN
+    for option, tiles in sorted(patches, key=lambda each: each[0]):
+        if option.bound >= limit or (macs_limit is not None and option.macs > macs_limit):
             continue
-        if found.finest(option.stop) >= least:
+        if tiles.finest(option.stop) >= limit:
             continue
-        peak = found.peak(option)
-        if peak < least:
-            least = peak
-            if candidates[-1].macs == option.macs:
-                candidates.pop()
-            candidates.append(Candidate(found.schedule(option), option.macs, peak))
+        peak = tiles.peak(option)
+        if peak < limit:
+            limit = peak - peak // _GAIN
+            found = _loosened(peak, partial(tiles.schedule, option))
+            candidates.append(Candidate(found[0], option.macs, peak, found[1:]))
     return tuple(candidates)
 
 
@@ -174,8 +185,8 @@ def patch_schedule(
             f"tiles are possible for at most the first {most}",
             hint="give fewer patches or other ops, or leave the choice to --schedule auto",
         )
-    _, option, front = best
-    return front.schedule(option)
+    peak, option, front = best
+    return front.schedule(option, peak)
 
 
 def executed_macs(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> int:
@@ -199,6 +210,16 @@ def macs_by_node(
                 macs = macs * pixels // (loop.out_height * loop.span.out_width)
             found[name] = macs
     return found
+
+
+def _loosened(peak: int, schedule: Callable[[int], Schedule]) -> tuple[Schedule, ...]:
+    """Different schedules, the first with this peak, the others with more and more."""
+    found = [schedule(peak)]
+    for percent in _LOOSER:
+        other = schedule(peak * percent // 100)
+        if other not in found:
+            found.append(other)
+    return tuple(found)
 
 
 def _steps(segment: Segment, node: int) -> int:
