@@ -129,6 +129,15 @@ typedef struct {
 void tinyml_conv_s8_dsp(const tinyml_conv_s8_dsp_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out, void *scratch);
 
+/* The same with a kernel_width of 3, a stride_x and a dilation_x of 1, in_channels in whole words,
+ * and quick scales. Of each row of a filter, its three taps of the first four channels come first,
+ * then those of the next. The scratch holds four columns, widened to 16 bits. */
+#define TINYML_CONV_W3_S8_DSP_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (8 * (kernel_height) * (in_channels))
+
+void tinyml_conv_w3_s8_dsp(const tinyml_conv_s8_dsp_op *op, const tinyml_span *span,
+                           const int8_t *const *rows, int8_t *out, void *scratch);
+
 /* tinyml_conv_1x1_s8; the scratch holds two pixels, widened to 16 bits. */
 typedef struct {
   int32_t in_channels;

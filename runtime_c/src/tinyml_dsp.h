@@ -138,22 +138,53 @@ static inline void tinyml_dsp_clamp(int8_t *out, int32_t n, int32_t low, int32_t
 
 /* r0: pairs, r1: vectors, r6: turns of the unrolled loop, r7: where it is entered */
 
-/* One step: the elements of both vectors in r2..r5, the filters' bytes in r12 and lr. */
-#define TINYML_DSP_DOT2               \
-  "ldrd   r12, lr, [r0], #8       \n" \
-  "ldmia  r1!, {r2, r3, r4, r5}   \n" \
-  "sxtb16 r7, r12                 \n" \
-  "sxtb16 r12, r12, ror #8        \n" \
-  "smlad  r8, r2, r7, r8          \n" \
-  "smlad  r10, r4, r7, r10        \n" \
-  "sxtb16 r7, lr                  \n" \
-  "smlad  r8, r3, r12, r8         \n" \
-  "smlad  r10, r5, r12, r10       \n" \
-  "sxtb16 lr, lr, ror #8          \n" \
-  "smlad  r9, r2, r7, r9          \n" \
-  "smlad  r11, r4, r7, r11        \n" \
-  "smlad  r9, r3, lr, r9          \n" \
-  "smlad  r11, r5, lr, r11        \n"
+/* clang-format off */
+/* The words of a pair of filters. */
+#define TINYML_DSP_LOAD_PAIR "ldrd   r12, lr, [r0], #8\n"
+
+/* They multiply the elements of two vectors, the even and the odd ones of each. */
+#define TINYML_DSP_MULTIPLY2(even0, odd0, even1, odd1) \
+  "sxtb16 r7, r12\n"                                   \
+  "sxtb16 r12, r12, ror #8\n"                          \
+  "smlad  r8, " even0 ", r7, r8\n"                     \
+  "smlad  r10, " even1 ", r7, r10\n"                   \
+  "sxtb16 r7, lr\n"                                    \
+  "smlad  r8, " odd0 ", r12, r8\n"                     \
+  "smlad  r10, " odd1 ", r12, r10\n"                   \
+  "sxtb16 lr, lr, ror #8\n"                            \
+  "smlad  r9, " even0 ", r7, r9\n"                     \
+  "smlad  r11, " even1 ", r7, r11\n"                   \
+  "smlad  r9, " odd0 ", lr, r9\n"                      \
+  "smlad  r11, " odd1 ", lr, r11\n"
+
+/* The scales of a pair; its sums over one and over two vectors. */
+#define TINYML_DSP_RESCALE1     \
+  "ldmia  r0!, {r2, r3, r4}\n"  \
+  "asr    r5, r4, #8\n"         \
+  "asr    r6, r4, #16\n"        \
+  TINYML_DSP_RESCALE("r8", "r2", "r4", "r6") \
+  TINYML_DSP_RESCALE("r9", "r3", "r5", "r6")
+#define TINYML_DSP_RESCALE2     \
+  TINYML_DSP_RESCALE1           \
+  TINYML_DSP_RESCALE("r10", "r2", "r4", "r6") \
+  TINYML_DSP_RESCALE("r11", "r3", "r5", "r6")
+
+/* The second vector's outputs at r7, the first's at r1, which end at r12: an odd last channel has
+ * no partner. */
+#define TINYML_DSP_STORE2   \
+  "strb   r10, [r7], #1\n"  \
+  "strb   r8, [r1], #1\n"   \
+  "cmp    r1, r12\n"        \
+  "beq    7f\n"             \
+  "strb   r11, [r7], #1\n"  \
+  "strb   r9, [r1], #1\n"
+
+/* One step of two vectors. */
+#define TINYML_DSP_DOT2            \
+  TINYML_DSP_LOAD_PAIR             \
+  "ldmia  r1!, {r2, r3, r4, r5}\n" \
+  TINYML_DSP_MULTIPLY2("r2", "r3", "r4", "r5")
+/* clang-format on */
 
 /* One step of one vector. */
 #define TINYML_DSP_DOT1               \
@@ -191,40 +222,28 @@ TINYML_DSP_ASSEMBLY void tinyml_dsp_pairs2(const int32_t *pairs TINYML_DSP_ARGUM
                                            int32_t steps TINYML_DSP_ARGUMENT,
                                            int8_t *out TINYML_DSP_ARGUMENT,
                                            int32_t channels TINYML_DSP_ARGUMENT) {
-  __asm__("push   {r4-r11, lr}            \n"
-          "ldr    r12, [sp, #36]          \n"
-          "add    r12, r3, r12            \n"
-          "mov    lr, r12                 \n"
-          "push   {r3, r12, lr}           \n" /* both outputs, the end of the first */
-          TINYML_DSP_TURNS_OF_R2
-          "push   {r1, r6, r7}            \n"
-          "1:                             \n"
-          "ldrd   r8, r9, [r0], #8        \n" /* x0.w0, x0.w1, x1.w0, x1.w1; sums wrap */
-          "ldmia  sp, {r1, r6, r7}        \n"
-          "mov    r10, r8                 \n"
-          "mov    r11, r9                 \n"
-          TINYML_DSP_TURNS(TINYML_DSP_DOT2, "r6", "r7")
-          "ldmia  r0!, {r2, r3, r4}       \n"
-          "ldrd   r1, r7, [sp, #12]       \n"
-          "ldr    r12, [sp, #20]          \n"
-          "asr    r5, r4, #8              \n"
-          "asr    r6, r4, #16             \n"
-          TINYML_DSP_RESCALE("r8", "r2", "r4", "r6")
-          TINYML_DSP_RESCALE("r9", "r3", "r5", "r6")
-          TINYML_DSP_RESCALE("r10", "r2", "r4", "r6")
-          TINYML_DSP_RESCALE("r11", "r3", "r5", "r6")
-          "strb   r8, [r1], #1            \n"
-          "strb   r10, [r7], #1           \n"
-          "cmp    r1, r12                 \n"
-          "beq    7f                      \n" /* an odd last channel has no partner */
-          "strb   r9, [r1], #1            \n"
-          "strb   r11, [r7], #1           \n"
-          "strd   r1, r7, [sp, #12]       \n"
-          "cmp    r1, r12                 \n"
-          "bne    1b                      \n"
-          "7:                             \n"
-          "add    sp, sp, #24             \n"
-          "pop    {r4-r11, pc}            \n");
+  __asm__(
+      "push   {r4-r11, lr}            \n"
+      "ldr    r12, [sp, #36]          \n"
+      "add    r12, r3, r12            \n"
+      "mov    lr, r12                 \n"
+      "push   {r3, r12, lr}           \n" /* both outputs, the end of the first */
+      TINYML_DSP_TURNS_OF_R2
+      "push   {r1, r6, r7}            \n"
+      "1:                             \n"
+      "ldrd   r8, r9, [r0], #8        \n" /* x0.w0, x0.w1, x1.w0, x1.w1; sums wrap */
+      "ldmia  sp, {r1, r6, r7}        \n"
+      "mov    r10, r8                 \n"
+      "mov    r11, r9                 \n" TINYML_DSP_TURNS(TINYML_DSP_DOT2, "r6", "r7")
+          TINYML_DSP_RESCALE2
+      "ldrd   r1, r7, [sp, #12]       \n"
+      "ldr    r12, [sp, #20]          \n" TINYML_DSP_STORE2
+      "strd   r1, r7, [sp, #12]       \n"
+      "cmp    r1, r12                 \n"
+      "bne    1b                      \n"
+      "7:                             \n"
+      "add    sp, sp, #24             \n"
+      "pop    {r4-r11, pc}            \n");
 }
 
 /* All pairs applied to one vector. */
@@ -233,30 +252,25 @@ TINYML_DSP_ASSEMBLY void tinyml_dsp_pairs1(const int32_t *pairs TINYML_DSP_ARGUM
                                            int32_t steps TINYML_DSP_ARGUMENT,
                                            int8_t *out TINYML_DSP_ARGUMENT,
                                            int32_t channels TINYML_DSP_ARGUMENT) {
-  __asm__("push   {r4-r11, lr}            \n"
-          "ldr    r12, [sp, #36]          \n"
-          "mov    r10, r3                 \n" /* the output, its end */
-          "add    r11, r3, r12            \n"
-          TINYML_DSP_TURNS_OF_R2
-          "push   {r1, r6, r7}            \n"
-          "1:                             \n"
-          "ldrd   r8, r9, [r0], #8        \n"
-          "ldmia  sp, {r1, r6, r7}        \n"
-          TINYML_DSP_TURNS(TINYML_DSP_DOT1, "r6", "r7")
-          "ldmia  r0!, {r2, r3, r4}       \n"
-          "asr    r5, r4, #8              \n"
-          "asr    r6, r4, #16             \n"
-          TINYML_DSP_RESCALE("r8", "r2", "r4", "r6")
-          TINYML_DSP_RESCALE("r9", "r3", "r5", "r6")
-          "strb   r8, [r10], #1           \n"
-          "cmp    r10, r11                \n"
-          "beq    7f                      \n"
-          "strb   r9, [r10], #1           \n"
-          "cmp    r10, r11                \n"
-          "bne    1b                      \n"
-          "7:                             \n"
-          "add    sp, sp, #12             \n"
-          "pop    {r4-r11, pc}            \n");
+  __asm__(
+      "push   {r4-r11, lr}            \n"
+      "ldr    r12, [sp, #36]          \n"
+      "mov    r10, r3                 \n" /* the output, its end */
+      "add    r11, r3, r12            \n" TINYML_DSP_TURNS_OF_R2
+      "push   {r1, r6, r7}            \n"
+      "1:                             \n"
+      "ldrd   r8, r9, [r0], #8        \n"
+      "ldmia  sp, {r1, r6, r7}        \n" TINYML_DSP_TURNS(TINYML_DSP_DOT1, "r6", "r7")
+          TINYML_DSP_RESCALE1
+      "strb   r8, [r10], #1           \n"
+      "cmp    r10, r11                \n"
+      "beq    7f                      \n"
+      "strb   r9, [r10], #1           \n"
+      "cmp    r10, r11                \n"
+      "bne    1b                      \n"
+      "7:                             \n"
+      "add    sp, sp, #12             \n"
+      "pop    {r4-r11, pc}            \n");
 }
 
 /* All filters applied to one widened vector, of a layer that needs the exact rescale. */

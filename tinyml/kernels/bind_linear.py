@@ -31,10 +31,14 @@ def conv(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     out_channels, height, width, in_channels = weights.shape
     pointwise = (height, width, op.pads) == (1, 1, ops.Pads())
-    kernel = site.kernel("1x1" if pointwise else "")
     params = conv_params(site.graph, site.node)
+    columns = (width, op.stride[1], op.dilation[1], in_channels % 4) == (3, 1, 1, 0)
+    feature = "1x1" if pointwise else "w3" if columns and not dsp.exact(params) else ""
+    kernel = site.kernel(feature)
     packed = kernel.isa == "dsp"
-    rows = dsp.in_steps(weights) if packed else weights.reshape(out_channels, -1)
+    rows = weights.reshape(out_channels, -1)
+    if packed:
+        rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
     filters = (_dsp_filter_fields if packed else _filter_fields)(site, params, rows)
     loop = _row_loop(site, op, height, width)
     if kernel.requires == "1x1":
@@ -50,12 +54,14 @@ def conv(site: Site) -> KernelCall:
         ("input_zero_point", params.input_zero_point),
     )
     fields = (*((f"window.{name}", value) for name, value in window), *filters)
-    taps = height * width * in_channels
+    scratch = 2 * height * width * in_channels
+    if packed:
+        scratch = dsp.conv_scratch(height, width, in_channels, shared=kernel.requires == "w3")
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
-        scratch_bytes=dsp.conv_scratch(height, width, in_channels) if packed else 2 * taps,
+        scratch_bytes=scratch,
         scratch_macro=f"{kernel.scratch}({height}, {width}, {in_channels})",
     )
 

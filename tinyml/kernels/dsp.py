@@ -28,13 +28,25 @@ def steps(n: int) -> int:
     return -(-n // 4)
 
 
-def conv_scratch(height: int, width: int, in_channels: int) -> int:
-    """TINYML_CONV_S8_DSP_SCRATCH: bytes of scratch of a convolution with a window of this size."""
+def conv_scratch(height: int, width: int, in_channels: int, *, shared: bool) -> int:
+    """Bytes of scratch of a convolution with windows of this size.
+
+    TINYML_CONV_W3_S8_DSP_SCRATCH with `shared` columns, else TINYML_CONV_S8_DSP_SCRATCH.
+    """
+    if shared:
+        return 8 * height * in_channels
     vectors = 16 * steps(height * width * in_channels)
     if in_channels % 4 == 0:
         return vectors
     row = width * in_channels
     return vectors + 2 * height * (row % 4) + 2 * row
+
+
+def in_columns(weights: Array) -> Array:
+    """[channels, n] from OHWI: the taps of four channels of a row of a filter together."""
+    channels, height, width, in_channels = weights.shape
+    groups = weights.reshape(channels, height, width, in_channels // 4, 4)
+    return groups.transpose(0, 1, 3, 2, 4).reshape(channels, -1)
 
 
 def in_steps(weights: Array) -> Array:
