@@ -114,17 +114,15 @@ typedef struct {
 
 /* tinyml_conv_s8. Where pixels are not whole words, the words of all rows of a filter come first,
  * then the rests of all rows together. The scratch holds the windows of two pixels, widened to 16
- * bits; with such pixels also the rests of both, and a row of both. */
+ * bits; with such pixels also a row of both. */
 typedef struct {
   tinyml_conv_window window;
   tinyml_dsp_filters filters;
 } tinyml_conv_s8_dsp_op;
 
-#define TINYML_CONV_S8_DSP_SCRATCH(kernel_height, kernel_width, in_channels)              \
-  (16 * (((kernel_height) * (kernel_width) * (in_channels) + 3) / 4) +                    \
-   ((in_channels) % 4 == 0 ? 0                                                            \
-                           : 2 * (kernel_height) * ((kernel_width) * (in_channels) % 4) + \
-                                 2 * (kernel_width) * (in_channels)))
+#define TINYML_CONV_S8_DSP_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (16 * (((kernel_height) * (kernel_width) * (in_channels) + 3) / 4) +       \
+   ((in_channels) % 4 == 0 ? 0 : 2 * (kernel_width) * (in_channels)))
 
 void tinyml_conv_s8_dsp(const tinyml_conv_s8_dsp_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out, void *scratch);

@@ -36,10 +36,7 @@ def conv_scratch(height: int, width: int, in_channels: int, *, shared: bool) -> 
     if shared:
         return 8 * height * in_channels
     vectors = 16 * steps(height * width * in_channels)
-    if in_channels % 4 == 0:
-        return vectors
-    row = width * in_channels
-    return vectors + 2 * height * (row % 4) + 2 * row
+    return vectors if in_channels % 4 == 0 else vectors + 2 * width * in_channels
 
 
 def in_columns(weights: Array) -> Array:

@@ -16,7 +16,6 @@ static uint32_t *fill(const tinyml_conv_window *window, int32_t pixels, uint32_t
 static void widen(const tinyml_conv_window *window, const tinyml_span *span,
                   const int8_t *const *rows, int32_t origin, uint32_t *to) {
   const int32_t pixel = window->in_channels;
-  const int32_t gap = (window->dilation_x - 1) * pixel;
   const tinyml_taps inside =
       tinyml_clip(origin, span->in_width, window->kernel_width, window->dilation_x);
   for (int32_t ky = 0; ky < window->kernel_height; ++ky) {
@@ -26,28 +25,30 @@ static void widen(const tinyml_conv_window *window, const tinyml_span *span,
     }
     const int8_t *from = rows[ky] + (origin + inside.begin * window->dilation_x) * pixel;
     to = fill(window, inside.begin, to);
-    for (int32_t i = inside.begin; i < inside.end; ++i, from += pixel + gap) {
+    for (int32_t i = inside.begin; i < inside.end; ++i, from += window->dilation_x * pixel) {
       to = tinyml_dsp_widen(from, pixel, to);
     }
     to = fill(window, window->kernel_width - inside.end, to);
   }
 }
 
-/* Whether nothing takes the rows of two windows apart. */
-static int32_t are_whole(const tinyml_conv_window *window, const tinyml_span *span,
-                         const int8_t *const *rows, int32_t first, int32_t last) {
-  int32_t whole =
-      window->dilation_x == 1 && first >= 0 && last + window->kernel_width <= span->in_width;
-  for (int32_t ky = 0; ky < window->kernel_height; ++ky) whole &= rows[ky] != NULL;
-  return whole;
+/* The last place where a window may start and lie whole in all rows; negative if there is none. */
+static int32_t room(const tinyml_conv_window *window, const tinyml_span *span,
+                    const int8_t *const *rows) {
+  if (window->dilation_x != 1) return -1;
+  for (int32_t ky = 0; ky < window->kernel_height; ++ky) {
+    if (rows[ky] == NULL) return -1;
+  }
+  return span->in_width - window->kernel_width;
 }
 
-/* Widens the windows that start `first` and `last` pixels into the rows: `widen` for both at once.
- */
+/* Widens the windows that start `first` and `last` pixels into the rows, both at once where both
+ * are `whole`. */
 static void widen2(const tinyml_conv_window *window, const tinyml_span *span,
-                   const int8_t *const *rows, int32_t first, int32_t last, uint32_t *to) {
+                   const int8_t *const *rows, int32_t first, int32_t last, int32_t whole,
+                   uint32_t *to) {
   const int32_t pixel = window->in_channels;
-  if (!are_whole(window, span, rows, first, last)) {
+  if (!whole) {
     widen(window, span, rows, first, to);
     widen(window, span, rows, last, to + 2);
     return;
@@ -80,24 +81,29 @@ static const int8_t *run(const tinyml_conv_window *window, const tinyml_taps *in
 /* widen2 where pixels are not whole steps: the whole steps of each row, then the rests of all rows
  * together. */
 static void widen2_ragged(const tinyml_conv_window *window, const tinyml_span *span,
-                          const int8_t *const *rows, int32_t first, int32_t last, uint32_t *to) {
+                          const int8_t *const *rows, int32_t first, int32_t last, int32_t whole,
+                          uint32_t *to) {
   const int32_t height = window->kernel_height, width = window->kernel_width;
   const int32_t bytes = width * window->in_channels;
   const int32_t rest = bytes & 3;
   const int32_t pixel = window->in_channels, steps = bytes >> 2;
-  const int32_t simple = are_whole(window, span, rows, first, last);
+  const int32_t rest_steps = tinyml_dsp_steps(height * rest);
   tinyml_taps inside0 = {0, width}, inside1 = inside0;
-  int8_t *rests0 = (int8_t *)(to + TINYML_DSP_STEP_WORDS * tinyml_dsp_steps(height * bytes));
-  int8_t *rests1 = rests0 + height * rest;
-  int8_t *copy0 = rests1 + height * rest, *copy1 = copy0 + bytes; /* with the padding around */
-  if (!simple) {
+  uint32_t *end = to + TINYML_DSP_STEP_WORDS * tinyml_dsp_steps(height * bytes);
+  int8_t *copy0 = (int8_t *)end, *copy1 = copy0 + bytes; /* with the padding around */
+  /* The rests, a word of each window by turns, wait in the upper half of where they go: a step is
+   * written no sooner than it is read. What fills the last step may be anything, as the filters'
+   * zeros meet it. */
+  int8_t *rests = (int8_t *)(end - 2 * rest_steps);
+  int32_t rested = 0;
+  if (!whole) {
     inside0 = tinyml_clip(first, span->in_width, width, window->dilation_x);
     inside1 = tinyml_clip(last, span->in_width, width, window->dilation_x);
     memset(copy0, window->input_zero_point, (size_t)(2 * bytes));
   }
   for (int32_t ky = 0; ky < height; ++ky) {
     const int8_t *x0 = copy0, *x1 = copy0;
-    if (simple) {
+    if (whole) {
       x0 = rows[ky] + first * pixel;
       x1 = rows[ky] + last * pixel;
     } else if (rows[ky] == NULL) {
@@ -107,12 +113,17 @@ static void widen2_ragged(const tinyml_conv_window *window, const tinyml_span *s
       x1 = last == first ? x0 : run(window, &inside1, rows[ky], last, copy1);
     }
     to = tinyml_dsp_widen2_steps(x0, x1, steps, to);
-    for (int32_t i = bytes - rest; i < bytes; ++i) {
-      *rests0++ = x0[i];
-      *rests1++ = x1[i];
+    for (int32_t i = bytes - rest; i < bytes; ++i, ++rested) {
+      int8_t *next = rests + rested + (rested & ~3);
+      next[0] = x0[i];
+      next[4] = x1[i];
     }
   }
-  tinyml_dsp_widen2(rests0 - height * rest, rests1 - height * rest, height * rest, to);
+  for (int32_t i = 0; i < rest_steps; ++i, rests += 8, to += TINYML_DSP_STEP_WORDS) {
+    const uint32_t word0 = tinyml_dsp_load4(rests), word1 = tinyml_dsp_load4(rests + 4);
+    tinyml_dsp_widen4(word0, to);
+    tinyml_dsp_widen4(word1, to + 2);
+  }
 }
 
 void tinyml_conv_s8_dsp(const tinyml_conv_s8_dsp_op *op, const tinyml_span *span,
@@ -122,10 +133,12 @@ void tinyml_conv_s8_dsp(const tinyml_conv_s8_dsp_op *op, const tinyml_span *span
   const int32_t steps = tinyml_dsp_steps(taps);
   const int32_t channels = op->filters.out.channels;
   uint32_t *vectors = scratch;
+  const int32_t end = room(window, span, rows);
   int32_t origin = -span->pad_left;
   for (int32_t left = span->out_width; left > 0; left -= 2) {
     const int32_t last = left > 1 ? origin + window->stride_x : origin;
-    (window->in_channels % 4 == 0 ? widen2 : widen2_ragged)(window, span, rows, origin, last,
+    const int32_t whole = origin >= 0 && last <= end;
+    (window->in_channels % 4 == 0 ? widen2 : widen2_ragged)(window, span, rows, origin, last, whole,
                                                             vectors);
     if (left > 1) {
       tinyml_dsp_filter2(&op->filters, vectors, steps, out);
