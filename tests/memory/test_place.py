@@ -46,17 +46,18 @@ def _lifetimes(
 def _fits(found: Lifetimes, height: int) -> bool:
     """Whether any offsets at all keep within `height`: every multiple of ALIGNMENT is tried."""
     buffers = found.buffers
+    lives = [(b.bytes, b.first, b.last) for b in buffers]
     overlays = {(o.old, o.new) for o in found.overlays}
     offsets: list[int] = []
 
     def apart(i: int, j: int) -> bool:
-        a, b = buffers[i], buffers[j]
-        if a.last < b.first or b.last < a.first:
+        (size, first, last), (other, begin, end) = lives[i], lives[j]
+        if last < begin or end < first:
             return True
         x, y = offsets[i], offsets[j]
         if x == y and ((i, j) in overlays or (j, i) in overlays):
             return True
-        return x + a.bytes <= y or y + b.bytes <= x
+        return x + size <= y or y + other <= x
 
     def extend() -> bool:
         i = len(offsets)

@@ -20,6 +20,12 @@ from tinyml.memory.stairs import greedy, height, improved, orders
 WORK_LIMIT = 4_000_000
 """Search nodes times (buffers + ticks) that `place` spends where greed fails (a few seconds)."""
 
+TRIALS = 40
+"""Orders that `stairs.improved` tries, per buffer, at most."""
+
+MOST_TRIALS = 3_000
+"""And in all: about a second where there are a hundred buffers."""
+
 DIVE_NODES = 1_000
 """Nodes of one dive: luck strikes early or not at all, so many short searches beat a long one."""
 
@@ -50,8 +56,8 @@ def place(found: Lifetimes, *, work_limit: int = WORK_LIMIT) -> Placement:
     if least_bytes(blocks) < best.height:
         simple = place(blocks, work_limit=work_limit).offsets
         offsets = min(offsets, simple, key=lambda each: height(found.buffers, each))
-    trials = work_limit // (len(best.order) + 1) ** 2
-    better = improved(best, bound, trials)
+    trials = min(TRIALS * len(best.order), MOST_TRIALS, work_limit // (len(best.order) + 1))
+    better = improved(found, bound, trials)
     if better.height < height(found.buffers, offsets):
         offsets = better.placed
     return Placement(offsets, bound, height(found.buffers, offsets) == bound)

@@ -77,7 +77,7 @@ class Run:
         rings = {ring.tensor: ring for ring in segment.rings}
         for tile in _tiles(segment, start):
             firsts = {
-                node.output: 0 if own is None else own[0]
+                node.outputs[0]: 0 if own is None else own[0]
                 for node, own in zip(nodes, tile.columns, strict=False)
             }
             if tile.steps[-1].size:
@@ -105,7 +105,7 @@ class Run:
                 places = batch * access.batch_bytes + read * access.row_bytes
                 self.touched[name].touch(places, access.row_bytes, when)
             places = (batch * loop.out_height + rows) * loop.out_row_bytes
-            self.touched[node.output].touch(places, loop.out_row_bytes, ticks)
+            self.touched[node.outputs[0]].touch(places, loop.out_row_bytes, ticks)
             self._use(node, scratch, ticks)
 
     def _use(self, node: Node, scratch: Touched | None, ticks: Ticks) -> None:
@@ -132,7 +132,7 @@ class Run:
             source = self._rows(name, loop.in_height, loop.in_row_bytes, 0, rings, firsts)
             source.touch(np.arange(ticks.size), ticks, None)
             if ticks.size >= loop.in_height:
-                self.touched[node.output].touch_all(int(ticks[loop.in_height - 1]))
+                self.touched[node.outputs[0]].touch_all(int(ticks[loop.in_height - 1]))
             return
         if not isinstance(loop, RowLoop):
             return  # cannot run in steps, which the checker says
@@ -145,7 +145,7 @@ class Run:
             source.touch(*_rows_read(access, rows, ticks), part)
         pixel = loop.out_row_bytes // max(loop.span.out_width, 1)
         height, size = loop.out_height, loop.out_row_bytes
-        self._rows(node.output, height, size, pixel, rings, firsts).touch(rows, ticks, own)
+        self._rows(node.outputs[0], height, size, pixel, rings, firsts).touch(rows, ticks, own)
 
     def _feed(self, nodes: Sequence[Node], tile: _Tile, rings: Mapping[str, Ring]) -> None:
         """The rows of the input that come into a tile."""

@@ -63,6 +63,8 @@ class Touch:
 
     value: int
     access: Access
+    rows: Pieces
+    """The rows that it touches as whole rows, with the last step that does so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,13 @@ class Costs:
         """Bytes that are live when a node begins."""
         return int(self.through[node, node])
 
-    def cuts(self, start: int, limit: int | None = None) -> Iterator[Cut]:
+    def cuts(
+        self, start: int, limit: int | None = None, longest: int | None = None
+    ) -> Iterator[Cut]:
         """The layer that begins at `start`, then streams; those that need more than `limit` not.
 
-        At the start, an input that comes row by row leaves only streams that have all its readers.
+        At the start, an input that comes row by row leaves only streams that have all its
+        readers. Streams have at most `longest` nodes, or as many as that takes.
         """
         fed = self.is_fed(start)
         first, producers = start + 1, dict[str, RowNode]()
@@ -137,7 +142,10 @@ class Costs:
         least = self.carried(start)
         if limit is not None and least > limit:
             return
-        for stop in range(start + 1, self.count + 1):
+        end = self.count if longest is None else min(self.count, max(start + longest, first))
+        most, needs_of = 0, dict[int, int]()
+        ending: dict[int, list[tuple[int, int]]] = {}
+        for stop in range(start + 1, end + 1):
             node = self.rows[stop - 1]
             if node is None:
                 return
@@ -145,24 +153,23 @@ class Costs:
             if not all(fits_rows(producers[read.tensor], read) for read in inside):
                 return
             producers[node.output] = node
-            # What is live throughout only shrinks as a segment grows, so the least of it counts.
-            bound = max(least, self.carried(stop), self.inside(start, stop))
+            # A step touches what it reads; what is live throughout is counted already.
+            needs_of[stop - 1], read = self.at_once[stop - 1]
+            for v, size in read:
+                writer = self.values[v].writer
+                inside_only = writer is not None and writer >= start
+                ends = stop - 1 if inside_only else self.last_use[v]
+                ending.setdefault(ends, []).append((stop - 1, size))
+            for reader, size in ending.pop(stop - 1, ()):
+                needs_of[reader] += size
+                most = max(most, needs_of[reader])
+            most = max(most, needs_of[stop - 1])
+            through = int(self.through[start, stop])
+            bound = max(least, self.carried(stop), through + most)
             if stop < first or (limit is not None and bound > limit):
                 continue
             if fed or stop > start + 1 or self.gains_by_rows(start):
                 yield Cut(start, stop, bound, is_stream=True)
-
-    def inside(self, start: int, stop: int) -> int:
-        """Bytes that a stream touches in some step, at least, and what is live throughout."""
-        most = 0
-        for own, read in self.at_once[start:stop]:
-            needs = own
-            for v, size in read:
-                writer = self.values[v].writer
-                if self.last_use[v] < stop or (writer is not None and writer >= start):
-                    needs += size
-            most = max(most, needs)
-        return int(self.through[start, stop]) + most
 
     def gains_by_rows(self, node: int) -> bool:
         """Whether a node takes more steps on its own in a stream than as a layer."""
@@ -195,7 +202,7 @@ class Costs:
                     stays = self.late[touch.value]
                     begins = np.flatnonzero(stays.node > node) * stays.unit
                     end = np.full(len(begins), work.steps - 1)
-                    touched[old].append(Pieces(begins, begins + stays.unit, end))
+                    touched[old].append(Pieces.of(begins, begins + stays.unit, end))
                     break
         self.add_values(line, node, node + 1, touched)
         return line.peak()
@@ -221,15 +228,17 @@ class Costs:
         if self.is_fed(cut.start):
             assert self.fed is not None
             rows = np.arange(self.fed.height) * self.fed.row_bytes
-            comes = Pieces(rows, rows + self.fed.row_bytes, np.flatnonzero(entries == FEED))
+            comes = Pieces.of(rows, rows + self.fed.row_bytes, np.flatnonzero(entries == FEED))
             touched.setdefault(0, []).append(comes)
         for value in list(touched):
-            tensor = self.values[value].tensors[0]
+            found = self.values[value]
+            tensor = found.tensors[0]
             if tensor in rings:
-                pieces = touched.pop(value)
-                row = int(pieces[0].ends[0] - pieces[0].begins[0])
-                held = [in_ring(piece, row, rings[tensor]) for piece in pieces]
-                line.touched(held, aligned(rings[tensor] * row))
+                writer = self.fed if found.writer is None else self.rows[found.writer]
+                assert writer is not None
+                size = writer.row_bytes
+                held = [in_ring(piece, size, rings[tensor]) for piece in touched.pop(value)]
+                line.touched(held, aligned(rings[tensor] * size))
         self.add_values(line, cut.start, cut.stop, touched)
         return line.peak()
 
@@ -238,8 +247,7 @@ class Costs:
         found: dict[int, list[Pieces]] = {}
         for work, ticks in works:
             for touch in (*work.writes, *work.reads):
-                pieces = rows_touched(touch.access, ticks)
-                found.setdefault(touch.value, []).append(pieces)
+                found.setdefault(touch.value, []).append(touch.rows.at(ticks))
         return found
 
     def timeline(self, start: int, stop: int, ticks: int) -> Timeline:
@@ -251,7 +259,7 @@ class Costs:
     def add_scratch(self, line: Timeline, start: int, ticks: Sequence[Ints]) -> None:
         """Count the place that nodes from `start` on share for their scratches at these ticks."""
         shared = [
-            Pieces(np.zeros(len(when), np.int64), np.full(len(when), size), when)
+            Pieces(np.zeros(len(when), np.int64), np.full(len(when), size), when, size)
             for size, when in zip(self.scratch[start:], ticks, strict=False)
             if size
         ]
@@ -267,7 +275,7 @@ class Costs:
             for v in (v for v, value in enumerate(self.values) if value.writer is None):
                 if self.fed is None:
                     size = np.array([self.values[v].bytes])
-                    comes = Pieces(np.zeros(1, np.int64), size, np.zeros(1, np.int64))
+                    comes = Pieces.of(np.zeros(1, np.int64), size, np.zeros(1, np.int64))
                     touched = {**touched, v: (*touched.get(v, ()), comes)}
         for value, pieces in touched.items():
             found, late = self.values[value], self.late[value]
@@ -396,8 +404,8 @@ def _work(
     steps = max((a.steps * a.batches for a in (*reads, *writes)), default=1)
     return Work(
         steps,
-        tuple(Touch(value_of[a.tensor], a) for a in reads),
-        tuple(Touch(value_of[a.tensor], a) for a in writes),
+        tuple(Touch(value_of[a.tensor], a, rows_touched(a)) for a in reads),
+        tuple(Touch(value_of[a.tensor], a, rows_touched(a)) for a in writes),
     )
 
 
@@ -419,12 +427,11 @@ def _late(v: int, value: Value, layers: Sequence[Work], count: int) -> Late:
     if value.kept:
         return Late(value.bytes, np.array([count] * bool(value.bytes), np.int64))
     first = 0 if value.writer is None else value.writer
-    pieces = []
+    pieces: list[Pieces] = []
     for node in sorted({first, *value.readers}):
-        for touch in (*layers[node].reads, *layers[node].writes):
-            if touch.value == v:
-                ticks = np.full(layers[node].steps, node)
-                pieces.append(rows_touched(touch.access, ticks))
+        when = np.full(layers[node].steps, node)
+        touches = (*layers[node].reads, *layers[node].writes)
+        pieces += (touch.rows.at(when) for touch in touches if touch.value == v)
     unit = unit_of(pieces, value.bytes)
     late = np.full(value.bytes // unit if unit else 0, first, np.int64)
     for piece in pieces:

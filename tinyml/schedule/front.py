@@ -178,7 +178,7 @@ class _Between:
             for read, columns in zip(node.rows.inputs, node.columns, strict=True)
         ]
         read_rows = {
-            (p, touch.access.tensor): len(touch.access.last_steps(0, touch.access.steps)[0])
+            (p, touch.access.tensor): len(touch.rows.begins)
             for p, work in enumerate(costs.streams[:stop] if ends else ())
             for touch in (() if work is None else work.reads)
         }

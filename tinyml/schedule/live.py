@@ -52,11 +52,23 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Byte ranges [begin, end) of a tensor, and a tick that touches each."""
+    """Byte ranges [begin, end) of a tensor, and a tick (or a step) that touches each."""
 
     begins: Ints
     ends: Ints
     ticks: Ints
+    grain: int
+    """Bytes of which all edges are multiples."""
+
+    @staticmethod
+    def of(begins: Ints, ends: Ints, ticks: Ints) -> "Pieces":
+        """These pieces."""
+        grain = gcd(int(np.gcd.reduce(begins, initial=0)), int(np.gcd.reduce(ends, initial=0)))
+        return Pieces(begins, ends, ticks, grain)
+
+    def at(self, ticks: Ints) -> "Pieces":
+        """The pieces of which only the steps were known, with the tick of each step."""
+        return Pieces(self.begins, self.ends, ticks[self.ticks], self.grain)
 
 
 def whole(tensor: str, size: int) -> Access:
@@ -104,21 +116,21 @@ def accesses(
     )
 
 
-def rows_touched(access: Access, ticks: Ints) -> Pieces:
-    """Whole rows, where `ticks` are those of the steps, batch after batch."""
+def rows_touched(access: Access) -> Pieces:
+    """Whole rows, and the last step that touches each, batch after batch."""
     rows, steps = access.last_steps(0, access.steps)
     begins = rows * access.row_bytes
     if access.batches > 1:
         batch = np.arange(access.batches)[:, None]
         begins = (begins + batch * access.batch_bytes).ravel()
         steps = (steps + batch * access.steps).ravel()
-    return Pieces(begins, begins + access.row_bytes, ticks[steps])
+    return Pieces.of(begins, begins + access.row_bytes, steps)
 
 
 def in_ring(pieces: Pieces, row_bytes: int, rows: int) -> Pieces:
     """Where whole rows lie in a ring of so many."""
     begins = pieces.begins // row_bytes % rows * row_bytes
-    return Pieces(begins, begins + row_bytes, pieces.ticks)
+    return Pieces(begins, begins + row_bytes, pieces.ticks, row_bytes)
 
 
 def unit_of(pieces: Iterable[Pieces], size: int) -> int:
@@ -126,10 +138,7 @@ def unit_of(pieces: Iterable[Pieces], size: int) -> int:
 
     `ALIGNMENT` where there is none, or `size` for no pieces; `size` is a multiple of it.
     """
-    unit = size
-    for piece in pieces:
-        for edges in (piece.begins, piece.ends):
-            unit = gcd(unit, int(np.gcd.reduce(edges, initial=0)))
+    unit = gcd(size, *(piece.grain for piece in pieces))
     return unit if unit and unit % ALIGNMENT == 0 else ALIGNMENT
 
 
@@ -137,6 +146,8 @@ def spread(pieces: Pieces, unit: int) -> tuple[Ints, Ints]:
     """The units of so many bytes that the pieces touch, and when."""
     low = pieces.begins // unit
     counts = -(-pieces.ends // unit) - low
+    if (counts == 1).all():
+        return low, pieces.ticks
     skipped = low - (np.cumsum(counts) - counts)
     return (
         np.repeat(skipped, counts) + np.arange(int(counts.sum())),

@@ -38,7 +38,7 @@ def patch_peak(costs: Costs, start: int, nodes: Sequence[TileNode], tiling: Tili
             begin = rows * row_bytes
         edges = begin[:, None, None] + columns * pixel
         there = edges[..., 0] < edges[..., 1]
-        pieces = Pieces(edges[..., 0][there], edges[..., 1][there], t[there])
+        pieces = Pieces.of(edges[..., 0][there], edges[..., 1][there], t[there])
         if tensor in rings:
             held.setdefault(tensor, []).append(pieces)
         else:

@@ -24,6 +24,9 @@ from tinyml.schedule.feed import fed_input
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.schedule import Feed, Schedule
 
+_STREAMS = 6_000
+"""Streams of an order that are tried (a few seconds): in long networks, the shorter ones."""
+
 
 def orders(
     graph: Graph,
@@ -63,7 +66,8 @@ class Paths:
             return None
         layers = (costs.peak(Cut(i, i + 1, 0)) for i in range(first.stop, costs.count))
         limit = max((costs.peak(first), *layers))
-        cuts = tuple(tuple(costs.cuts(i, limit)) for i in range(costs.count))
+        longest = _STREAMS // max(costs.count, 1) + 1
+        cuts = tuple(tuple(costs.cuts(i, limit, longest)) for i in range(costs.count))
         return Paths(costs, cuts, limit)
 
     def least_peak(self) -> int:
