@@ -6,7 +6,7 @@ here the candidates are placed, proven by the checker and compared by what came 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 
 from tinyml import memory, passes
@@ -20,6 +20,7 @@ from tinyml.kernels.call import KernelCall
 from tinyml.memory.check import check_plan
 from tinyml.options import FEEDS, PlanOptions
 from tinyml.planning import Plan
+from tinyml.schedule.copies import Again
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.recompute import recomputed
 from tinyml.schedule.schedule import Feed, Schedule
@@ -38,6 +39,8 @@ class Candidate:
     calls: Mapping[str, KernelCall]
     macs: int
     """What one inference executes."""
+    again: tuple[Again, ...] = ()
+    """What `graph` computes twice."""
 
     @cached_property
     def plan(self) -> Plan:
@@ -45,7 +48,7 @@ class Candidate:
         graph = reordered(self.graph, self.schedule)
         placed = memory.plan_memory(graph, self.schedule, self.calls)
         check_plan(graph, self.schedule, self.calls, placed)
-        return Plan(graph, self.calls, self.schedule, placed)
+        return Plan(graph, self.calls, self.schedule, placed, self.again)
 
     @property
     def arena_bytes(self) -> int:
@@ -101,9 +104,15 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     if options.schedule == "auto":
         # Maps that are computed twice, so that they need not be stored: as many MACs as patches.
         for other in recomputed(graph, rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed):
-            theirs = other.calls(layers), other.calls(rows)
+            theirs = (
+                other.calls(layers, partial(bind, isa=board.isa)),
+                other.calls(rows, partial(bind, isa=board.isa, flatten=False)),
+            )
             found = front(other.graph, *theirs, feed=feed, macs_limit=allowed)
-            made += [_candidate(other.graph, each.schedule, *theirs) for each in found]
+            made += [
+                replace(_candidate(other.graph, each.schedule, *theirs), again=other.chosen)
+                for each in found
+            ]
     within = [each for each in made if allowed is None or each.macs <= allowed]
     if not within:
         least = min(each.macs for each in made)

@@ -9,7 +9,7 @@ that the last layers hide is found, and the first op that differs is named.
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from tinyml.locate import first_wrong_piece
 from tinyml.results import Mismatch, RunReport, VerifyReport
 from tinyml.runners import open_target
 from tinyml.samples import as_arrays, draw_samples
-from tinyml.schedule.recompute import original_name
+from tinyml.schedule.copies import RECOMPUTED, Again, with_copies
 from tinyml.toolchain import elf_path
 
 
@@ -37,8 +37,7 @@ class Deployed:
     imported: Graph
     optimized: Graph
     nodes: tuple[Node, ...]
-    """Nodes of `optimized` by their index on the target, with their names there: what the target
-    computes twice is there twice."""
+    """Nodes of `optimized` by their index on the target."""
     pieces: Mapping[tuple[int, int], Sequence[Piece]]
     """Of every output (op, output), as the target computes it."""
     read: Sequence[Piece]
@@ -54,10 +53,11 @@ def deployed_graph(model: Path, io: str) -> Graph:
 def deployed(project: Project) -> Deployed:
     """The graphs of a project; ModelError when this version would not make the same ones."""
     imported = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
-    optimized = passes.optimize(imported)
+    again = [Again.recorded(each) for each in project.manifest.options.get(RECOMPUTED, [])]
+    optimized = with_copies(passes.optimize(imported), again)
     by_name = {node.name: node for node in optimized.nodes}
-    names = {op.name: original_name(op.name, by_name) for op in project.manifest.ops}
-    if set(names.values()) != set(by_name):
+    names = [op.name for op in project.manifest.ops]
+    if set(names) != set(by_name):
         raise ModelError(
             f"'{project.root}' was made by tinyml {project.manifest.version}, whose passes differ",
             hint="build the project again",
@@ -66,7 +66,7 @@ def deployed(project: Project) -> Deployed:
     return Deployed(
         imported,
         optimized,
-        tuple(replace(by_name[original], name=name) for name, original in names.items()),
+        tuple(by_name[name] for name in names),
         {
             (op, output): output_pieces(manifest, op, output)
             for op, entry in enumerate(manifest.ops)
@@ -230,7 +230,10 @@ def _check_read(model: Deployed, run: Invocation, arrays: Sequence[Array]) -> No
 def _first_difference(
     model: Deployed, run: Invocation, inner: Mapping[str, Array]
 ) -> tuple[int, int] | None:
-    """(op, output) of the first op output on the target that is not the reference's."""
+    """(op, output) of the first op output on the target that is not the reference's.
+
+    First in the order of the ops: in a stream, an op may have rows before one that it reads has.
+    """
     seen = {(record.op, record.output) for record in run.records}
     every = {(op, i) for op, node in enumerate(model.nodes) for i in range(len(node.outputs))}
     if seen != every:
@@ -238,7 +241,7 @@ def _first_difference(
             f"the target reported {len(seen)} op outputs, the model has {len(every)}",
             hint="build the project again",
         )
-    for record in run.records:
+    for record in sorted(run.records, key=lambda record: (record.op, record.output)):
         whole = inner[model.nodes[record.op].outputs[record.output]].tobytes()
         want = joined(whole, model.pieces[record.op, record.output])
         if (len(want), zlib.crc32(want)) != (record.bytes, record.crc):

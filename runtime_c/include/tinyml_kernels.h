@@ -159,6 +159,35 @@ void tinyml_depthwise_conv_5x5_s8(const tinyml_depthwise_conv_square_s8_op *op,
 void tinyml_depthwise_conv_7x7_s8(const tinyml_depthwise_conv_square_s8_op *op,
                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out);
 
+/* The same on cores with the DSP extension, for four channels or more, four (a quad) at a time;
+ * where the number of channels is no multiple of four the last quad is that of the last four.
+ *
+ * quads: for each quad its four biases (less input_zero_point * sum(weights)); its weights, column
+ * by column, for each two rows a and b two words with the bytes (a0, a1, b0, b1) and (a2, a3, b2,
+ * b3), for the last row one with (c0, c1, c2, c3), where 0..3 are the channels; its four
+ * multipliers; and a word with a byte for each channel, -shift - 1, where all shifts are negative
+ * and no sum can overflow, doubled. Elsewhere these bytes are shift + TINYML_DSP_EXACT, and the
+ * word is negative. */
+typedef struct {
+  int32_t stride_x;
+  int32_t input_zero_point;
+  int32_t channels;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  const int32_t *quads;
+} tinyml_depthwise_conv_square_s8_dsp_op;
+
+void tinyml_depthwise_conv_3x3_s8_dsp(const tinyml_depthwise_conv_square_s8_dsp_op *op,
+                                      const tinyml_span *span, const int8_t *const *rows,
+                                      int8_t *out);
+void tinyml_depthwise_conv_5x5_s8_dsp(const tinyml_depthwise_conv_square_s8_dsp_op *op,
+                                      const tinyml_span *span, const int8_t *const *rows,
+                                      int8_t *out);
+void tinyml_depthwise_conv_7x7_s8_dsp(const tinyml_depthwise_conv_square_s8_dsp_op *op,
+                                      const tinyml_span *span, const int8_t *const *rows,
+                                      int8_t *out);
+
 /* Fully connected, int8, whole: in [batches, in_features], out [batches, out_channels]. weights:
  * [out_channels, in_features]; biases: less input_zero_point * sum(weights - weights_zero_point).
  */

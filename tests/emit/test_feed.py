@@ -17,6 +17,7 @@ from tinyml.importers import load
 from tinyml.ir.graph import Graph
 from tinyml.ir.ops import Pads
 from tinyml.passes import int8_io, optimize
+from tinyml.schedule.schedule import Feed
 
 DRAWN = 120
 LEAST = 24

@@ -24,6 +24,8 @@ from tinyml.emit import emit
 from tinyml.ir import ops
 from tinyml.ir.graph import DType, Graph, Quant
 from tinyml.kernels import bind
+from tinyml.kernels.call import ConstArray
+from tinyml.kernels.dsp_depthwise import EXACTLY
 from tinyml.kernels.registry import kernels
 from tinyml.link import Client
 from tinyml.memory import plan_memory
@@ -97,9 +99,13 @@ def drawn(kind: str, count: int) -> list[Case]:
     return [one for one in collect(cases(kind), count) if one.graph.nodes[0].op.kind == kind]
 
 
+CASES = {"DEPTHWISE_CONV_2D": 300}
+"""How many cases of an operator are drawn, where not 500: fewer that are larger."""
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_equals_reference(kind: str, tmp_path: Path) -> None:
-    runs = check(drawn(kind, 500), load_board("qemu-cortex-m4"), tmp_path)
+    runs = check(drawn(kind, CASES.get(kind, 500)), load_board("qemu-cortex-m4"), tmp_path)
     for kernel in kernels():
         if kernel.isa != "portable" and any(kind in service.ops for service in kernel.serves):
             assert runs[kernel.name] >= LEAST_EXAMPLES, (kernel.name, runs)
@@ -118,6 +124,23 @@ def test_clang(tmp_path: Path) -> None:
     check(some, load_board("qemu-cortex-m4"), tmp_path, "zig")
 
 
+def portable_only(graph: Graph) -> bool:
+    """Whether the case is one of a kind of depthwise convolution that has no other kernel."""
+    (node,) = graph.nodes
+    op = node.op
+    if not isinstance(op, ops.DepthwiseConv2D):
+        return False
+    _, height, width, channels = graph.tensors[node.inputs[1] or ""].shape
+    return (
+        height != width
+        or height not in (3, 5, 7)
+        or op.multiplier > 1
+        or op.dilation[1] > 1
+        or op.stride[1] > 2
+        or channels < 4
+    )
+
+
 @pytest.mark.parametrize("name", list_boards())
 def test_a_board_gets_only_kernels_of_its_instruction_sets(name: str) -> None:
     board = load_board(name)
@@ -125,7 +148,8 @@ def test_a_board_gets_only_kernels_of_its_instruction_sets(name: str) -> None:
     for kind in sorted(KINDS):
         for one in drawn(kind, 80)[::6]:
             call = bind(one.graph, one.graph.nodes[0], board.isa)
-            assert by_name[call.kernel].isa == board.isa[0]
+            wanted = "portable" if portable_only(one.graph) else board.isa[0]
+            assert by_name[call.kernel].isa == wanted
 
 
 def test_which_boards_have_the_dsp_extension() -> None:
@@ -138,18 +162,37 @@ def test_which_boards_have_the_dsp_extension() -> None:
 # ---- The rescale ------------------------------------------------------------------------------
 
 
-def rescales(exponent: float, sums: npt.NDArray[np.floating], zero_point: int) -> Case:
-    """A convolution with these sums, a channel for each, rescaled by 2**exponent."""
+def rescales(
+    exponent: float,
+    sums: npt.NDArray[np.floating],
+    zero_point: int,
+    op: ops.Conv2D | ops.DepthwiseConv2D,
+) -> Case:
+    """A convolution with these sums, a channel for each, rescaled by 2**exponent.
+
+    A depthwise one has a kernel of 3x3.
+    """
     channels = len(sums)
-    x = tensor("x", (1, 1, 3, 1), Quant((1.0,), (0,)))
     quant = Quant((f32(2.0**exponent),), (0,))
-    w = tensor("w", (channels, 1, 1, 1), quant, data=np.zeros((channels, 1, 1, 1), np.int8))
+    depth, shape = 1, (channels, 1, 1, 1)
+    if isinstance(op, ops.DepthwiseConv2D):
+        depth, shape = channels, (1, 3, 3, channels)
+    x = tensor("x", (1, 3, 3, depth), Quant((1.0,), (0,)))
+    w = tensor("w", shape, quant, data=np.zeros(shape, np.int8))
     b = tensor("b", (channels,), quant, DType.INT32, sums.astype(np.int32))
-    y = tensor("y", (1, 1, 3, channels), Quant((1.0,), (zero_point,)))
-    return case(ops.Conv2D(), (x, w, b), (y,), {"x": np.zeros(x.shape, np.int8)})
+    (y_shape,) = op.infer((x.shape, w.shape, None))
+    y = tensor("y", y_shape, Quant((1.0,), (zero_point,)))
+    return case(op, (x, w, b), (y,), {"x": np.zeros(x.shape, np.int8)})
 
 
-def test_rescale_at_extremes(tmp_path: Path) -> None:
+LINEAR = {
+    "conv_1x1_s8_dsp": ops.Conv2D(),
+    "depthwise_conv_3x3_s8_dsp": ops.DepthwiseConv2D(),
+    "depthwise_conv_3x3_s8_dsp, clamped": ops.DepthwiseConv2D(activation=ops.Activation.RELU),
+}
+
+
+def extremes(op: ops.Conv2D | ops.DepthwiseConv2D) -> list[Case]:
     """All shifts in use, sums at ties and at the limits of the short way and of int32."""
     rng = np.random.default_rng(5)
     some = []
@@ -163,6 +206,29 @@ def test_rescale_at_extremes(tmp_path: Path) -> None:
         sums = sums[(sums >= -(2**31)) & (sums < 2**31)]
         # The reference, like TFLite, wraps where a left shift overflows; the sums stay below.
         sums = sums[np.abs(sums) < 2.0 ** (31 - max(0, np.ceil(exponent + 1e-9) + 1))]
-        some.append(rescales(exponent, rng.permutation(sums), (-128, 127, 0, 5)[index % 4]))
+        zero_point = (-128, 127, 0, 5)[index % 4]
+        some.append(rescales(exponent, rng.permutation(sums), zero_point, op))
+    return some
+
+
+@pytest.mark.parametrize("kernel", LINEAR)
+def test_rescale_at_extremes(kernel: str, tmp_path: Path) -> None:
+    some = extremes(LINEAR[kernel])
     kernels_run = check(some, load_board("qemu-cortex-m4"), tmp_path)
-    assert kernels_run["conv_1x1_s8_dsp"] == len(some)
+    assert kernels_run[kernel.split(",")[0]] == len(some)
+
+
+def test_quads_of_all_kinds_have_been_rescaled() -> None:
+    """Short with and without the signs, and exactly: what the word of shifts says."""
+    isa = load_board("qemu-cortex-m4").isa
+    signs, exactly = Counter[int](), 0
+    for one in extremes(LINEAR["depthwise_conv_3x3_s8_dsp"]):
+        call = bind(one.graph, one.graph.nodes[0], isa)
+        assert call.struct is not None
+        quads = dict(call.struct.fields)["quads"]
+        assert isinstance(quads, ConstArray)
+        words = quads.data.astype(np.int64).reshape(-1, 4 + 9 + 5)[:, -1]
+        kept = words[(words >= 0) | (words < EXACTLY)]
+        signs.update((kept < 0).tolist())
+        exactly += len(words) - len(kept)
+    assert min(signs[0], signs[1], exactly) > 100

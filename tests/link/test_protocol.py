@@ -357,7 +357,7 @@ def test_a_dead_line_is_an_error_in_bounded_time_and_memory(noise: str) -> None:
     with pytest.raises(LinkError, match="does not answer"):
         client.identity()
     assert time.monotonic() - started < 3
-    assert len(client._received) <= 1 << 17
+    assert len(client._wire._received) <= 1 << 17
 
 
 class BusyDevice:
@@ -378,7 +378,7 @@ class BusyDevice:
             self.invokes += 1
             if self._invoke is None:
                 self._started = time.monotonic()
-                status = b"\0" + struct.pack("<IIhHII", 5, 0, 0, 0, 0, 0)
+                status = b"\0" + struct.pack("<IIhHIIII", 5, 0, 0, 0, 0, 0, 0, 0)
                 self._invoke = encode(4 | 0x80, sequence, status)
                 self._busy = encode(0x7E, sequence, bytes(2))
         elif command == 1:

@@ -149,7 +149,7 @@ def test_refusals() -> None:
     _refused(b.graph(b.node(ops.Add(), (x, y))), "'two' has 2 inputs")
 
     b = GraphBuilder("dense")
-    _refused(b.graph(b.dense(b.input((1, 40)), 8)), "FULLY_CONNECTED '.*' does not read input")
+    _refused(b.graph(b.dense(b.input((1, 40)), 8)), "FULLY_CONNECTED '.*' needs all of input")
 
     b = GraphBuilder("batch")
     _refused(b.graph(b.conv(b.input((2, 4, 4, 2)), 8)), "reads input '.*' as 2 maps", "batch of 1")

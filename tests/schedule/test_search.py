@@ -136,17 +136,7 @@ def test_costs_are_those_of_the_plan(seed: int) -> None:
     schedule = costs.schedule(cuts)
     plan = _planned(graph, schedule, calls, calls)
     assert plan.lower_bound == max(map(costs.peak, cuts))
-    for cut, segment in zip(cuts, schedule.segments, strict=True):
-        rings = {ring.tensor: ring.rows for ring in segment.rings}
-        nodes = costs.rows[cut.start : cut.stop] if rings else ()
-        reads = [read for node in nodes if node is not None for read in node.inputs]
-        windows = {
-            name: max([1, *(read.window for read in reads if read.tensor == name)])
-            for name in rings
-        }
-        assert cut.bound <= costs.peak(cut)
-        if rings == windows:
-            assert cut.bound == costs.peak(cut)
+    assert all(cut.bound <= costs.peak(cut) for cut in cuts)
     if not any(buffer.tensors[1:] for buffer in plan.buffers):  # nothing in place
         assert plan.peaks == tuple(map(costs.peak, cuts))
 
@@ -222,7 +212,8 @@ def test_streams_the_wide_part_only() -> None:
     kinds = [(segment.kind.value, len(segment.nodes)) for segment in schedule.segments]
     assert kinds == [("stream", 3), ("layer", 1), ("layer", 1)]
     plan = _planned(graph, schedule, net.calls, net.calls)
-    assert plan.lower_bound == 16 * 16 + 2 * 3 * 64 + 8 * 16
+    # When c has 2 of its rows: 10 rows of x are to come, 3 of a and 3 of b are held.
+    assert plan.lower_bound == 608 < 16 * 16 + 2 * 3 * 64 + 8 * 16
 
 
 def test_graph_without_nodes() -> None:

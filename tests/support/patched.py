@@ -1,18 +1,13 @@
-"""Plans with a patch, made naively: any tiles, rings larger than needed, every buffer apart."""
+"""Schedules that begin with a patch, made naively: any tiles, rings larger than needed."""
 
 from collections.abc import Mapping
 from itertools import pairwise
 from random import Random
 
-from tests.support.streamed import Calls
-from tinyml.board import Board
+from tests.support.streamed import Calls, Scheduler
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph
-from tinyml.kernels import bind
 from tinyml.kernels.call import KernelCall, RowAccess, RowLoop
-from tinyml.memory.plan import Buffer, MemoryPlan, scratch_name
-from tinyml.memory.values import aligned, values
-from tinyml.planning import Plan
 from tinyml.schedule.schedule import (
     FEED,
     Band,
@@ -27,18 +22,26 @@ from tinyml.schedule.schedule import (
 Range = tuple[int, int]
 
 
-def patched(graph: Graph, seed: int, board: Board | None = None, *, pull: bool = False) -> Plan:
-    """A plan of an optimised graph that begins with a patch of some of its first ops.
+def drawn_patch(seed: int, *, pull: bool) -> Scheduler:
+    """A patch over some of the first ops, then layers.
 
-    PlanError where its first op takes no patch, or the input cannot be pulled.
+    PlanError where the first op takes no patch, or the input cannot be pulled.
     """
-    isa = board.isa if board else ("portable",)
-    layers = {node.name: bind(graph, node, isa) for node in graph.nodes}
-    rows = {node.name: bind(graph, node, isa, flatten=False) for node in graph.nodes}
-    schedule = drawn_patch(graph, rows, Random(seed), pull=pull)
-    inside = set(schedule.segments[0].nodes)
-    calls = {n: rows[n] if n in inside else layers[n] for n in rows}
-    return Plan(graph, calls, schedule, apart(graph, schedule, calls))
+
+    def schedule(graph: Graph, layers: Calls, rows: Calls) -> Schedule:
+        del layers
+        rng, able = Random(seed), 0
+        while able < len(graph.nodes) and takes_patch(rows[graph.nodes[able].name]):
+            able += 1
+        for count in sorted(range(1, able + 1), key=lambda n: (n < able, rng.random())):
+            try:
+                patch = _Patch(graph, rows, count, pull=pull)
+            except PlanError:
+                continue
+            return _tiled(graph, patch, rng, pull=pull)
+        raise PlanError("no op takes a patch")
+
+    return schedule
 
 
 def takes_patch(call: KernelCall) -> bool:
@@ -144,20 +147,6 @@ def row_window(access: RowAccess, first: int, stop: int) -> Range:
     return begin, max(begin, min(end, access.height))
 
 
-def drawn_patch(graph: Graph, calls: Calls, rng: Random, *, pull: bool) -> Schedule:
-    """A patch over some of the first ops, then layers."""
-    able = 0
-    while able < len(graph.nodes) and takes_patch(calls[graph.nodes[able].name]):
-        able += 1
-    for count in sorted(range(1, able + 1), key=lambda n: (n < able, rng.random())):
-        try:
-            patch = _Patch(graph, calls, count, pull=pull)
-        except PlanError:
-            continue
-        return _tiled(graph, patch, rng, pull=pull)
-    raise PlanError("no op takes a patch")
-
-
 def _cuts(rng: Random, most: int) -> list[float]:
     parts = rng.randint(1, min(most, 4))
     return [i / parts for i in range(parts + 1)]
@@ -194,35 +183,3 @@ def _tiled(graph: Graph, patch: _Patch, rng: Random, *, pull: bool) -> Schedule:
     )
     rest = (Segment(SegmentKind.LAYER, (n.name,)) for n in graph.nodes[len(names) :])
     return Schedule((first, *rest), Feed.PULL if pull else Feed.WHOLE)
-
-
-def apart(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> MemoryPlan:
-    """Every value and every scratch in a place of its own."""
-    rings = {ring.tensor: ring for segment in schedule.segments for ring in segment.rings}
-    last = len(schedule.segments) - 1
-    buffers: list[Buffer] = []
-    for value in values(graph, calls):
-        size, ring = value.bytes, rings.get(value.tensors[0])
-        if ring:
-            size = ring.rows * ring.columns * _pixel(graph, calls, ring.tensor)
-        buffers.append(Buffer(value.tensors[0], aligned(size), 0, last, value.tensors))
-    for node in graph.nodes:
-        size = calls[node.name].scratch_bytes
-        if size:
-            name = scratch_name(node.name)
-            buffers.append(Buffer(name, aligned(size), 0, last, scratch_of=(node.name,)))
-    offsets, total = {}, 0
-    for buffer in buffers:
-        offsets[buffer.name] = total
-        total += buffer.bytes
-    return MemoryPlan(total, total, False, tuple(buffers), offsets, (total,) * (last + 1))
-
-
-def _pixel(graph: Graph, calls: Mapping[str, KernelCall], tensor: str) -> int:
-    for node in graph.nodes:
-        if tensor in node.outputs:
-            loop = calls[node.name].loop
-            assert isinstance(loop, RowLoop)
-            return loop.pixel_bytes
-    found = graph.tensors[tensor]
-    return found.shape[-1] * found.dtype.itemsize

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels import dsp
+from tinyml.kernels import dsp, dsp_depthwise
 from tinyml.kernels.call import (
     ColumnAccess,
     ConstArray,
@@ -33,7 +33,7 @@ def conv(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     out_channels, height, width, in_channels = weights.shape
     pointwise = (height, width, op.pads) == (1, 1, ops.Pads())
-    kernel = site.kernel("1x1" if pointwise else "")
+    kernel = site.kernel(*(("1x1",) if pointwise else ()))
     params = conv_params(site.graph, site.node)
     rows = weights.reshape(out_channels, -1)
     packed = kernel.isa == "dsp"
@@ -69,15 +69,20 @@ def depthwise_conv(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     _, height, width, channels = weights.shape
     square = height == width and (op.multiplier, op.dilation[1]) == (1, 1) and op.stride[1] <= 2
-    kernel = site.kernel(f"{height}x{width}" if square else "")
+    size = f"{height}x{width}"
+    features: tuple[str, ...] = (size,) if square else ()
+    if square and channels >= dsp_depthwise.QUAD:
+        features = (size, f"{size}x{dsp_depthwise.QUAD}")
+    kernel = site.kernel(*features)
     params = conv_params(site.graph, site.node)
     loop = _row_loop(site, op, height, width)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
+        fields_of = _dsp_quad_fields if kernel.isa == "dsp" else _filter_fields
         small: Fields = (
             ("stride_x", op.stride[1]),
             ("input_zero_point", params.input_zero_point),
-            *_filter_fields(site, params, by_channel),
+            *fields_of(site, params, by_channel),
         )
         return KernelCall(kernel.name, OpStruct(kernel.struct, small), loop)
     fields: Fields = (
@@ -156,6 +161,20 @@ def _dsp_filter_fields(
     return (
         *((f"filters.{name}", portable[f"filters.{name}"]) for name in kept),
         ("filters.pairs", table("int32_t", dsp.pairs(params, bias.data, weights))),
+    )
+
+
+def _dsp_quad_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
+    """The filters of a depthwise kernel for the DSP extension; `weights` has a row per channel."""
+    portable = dict(_filter_fields(site, params, weights))
+    bias = portable["filters.biases"]
+    assert isinstance(bias, ConstArray)
+    return (
+        ("channels", portable["filters.out_channels"]),
+        ("output_zero_point", params.output_zero_point),
+        ("act_min", params.act_min),
+        ("act_max", params.act_max),
+        ("quads", table("int32_t", dsp_depthwise.quads(params, bias.data, weights))),
     )
 
 

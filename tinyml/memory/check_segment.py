@@ -1,4 +1,4 @@
-"""Whether a segment is one, as far as can be said without an arena: the checker's first half."""
+"""Whether a segment is one, as far as that can be said without an arena."""
 
 from collections import Counter
 from collections.abc import Mapping

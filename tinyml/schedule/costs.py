@@ -126,7 +126,8 @@ class Costs:
     ) -> Iterator[Cut]:
         """The layer that begins at `start`, then streams; those that need more than `limit` not.
 
-        Streams have at most `longest` nodes, but for what an input that comes row by row needs. At the start, an input that comes row by row leaves only streams that have all its readers.
+        At the start, an input that comes row by row leaves only streams that have all its
+        readers. Streams have at most `longest` nodes, or as many as that takes.
         """
         fed = self.is_fed(start)
         first, producers = start + 1, dict[str, RowNode]()

@@ -24,7 +24,6 @@ from tinyml.schedule.feed import fed_input
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.schedule import Feed, Schedule
 
-
 _STREAMS = 6_000
 """Streams of an order that are tried (a few seconds): in long networks, the shorter ones."""
 

@@ -5,48 +5,80 @@ same map: MUL(t, gate(MEAN(t))). All of t must have been there before the first 
 product, so however the operators are scheduled, t lies whole in memory when the mean is
 known. Unless it is computed again: a first pass streams t into the mean and forgets it, a
 second one streams its rows into the product. What has to lie whole then is what t is
-computed from, in mobile networks a map of a few times fewer channels.
+computed from, in mobile networks a map of a few times fewer channels. Between the two there
+is every degree: the first pass may keep some of the first rows, and the second one computes
+the others.
 
 This is a rewrite of the graph: the operators that lead to t have copies, which the late
-readers of t read. So everything downstream, from the search to the generated C, sees an
-ordinary graph; constants are those of the originals, and tables in flash are shared. It is
-no pass, since it costs multiplications: the planner compares schedules of graphs with more
-and more such blocks (`recomputed`).
+readers of t read (`copies`). So everything downstream, from the search to the generated C,
+sees an ordinary graph; constants are those of the originals, and tables in flash are shared.
+It is no pass, since it costs multiplications: the planner compares schedules of graphs that
+store less and less (`recomputed`).
 
 Which tensors: those that are accumulated, and wanted by a reader that depends on the result.
 On the way to the sums they may change their form, but not be multiplied with weights. How far
-back: to each cut upstream at which fewer bytes are held than at the cuts before; bytes that
-are held anyway, as the map that a residual connection adds, count nothing.
+back: to each cut upstream with which less memory is needed than with the cuts before; bytes
+that are held anyway, as the map that a residual connection adds, count nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import KernelCall
 from tinyml.memory.values import aligned
+from tinyml.schedule.copies import ROWWISE, WINDOWS, Again, taken_names, with_copies
 from tinyml.schedule.stream import RowNode, row_node
 
-_AGAIN = " (again)"
+COUNT = 4
+"""Graphs that are tried: each is planned by itself, which takes as long as the original one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recomputation:
     """One tensor that can be computed again for its late readers."""
 
-    tensor: str
-    readers: tuple[str, ...]
-    """The nodes that read it once an accumulation over it is done."""
-    nodes: tuple[str, ...]
-    """What computes it again, in order; the last one gives the tensor."""
+    again: Again
+    """All rows of it."""
     macs: int
-    """Of `nodes`: what it costs."""
+    """What that costs."""
     stored: int
-    """Bytes that lie whole when the first of `readers` runs, if nothing is computed again."""
+    """Bytes that lie whole when the first of its readers runs, if nothing is computed again."""
+    after: int
+    """Bytes that lie whole where next after that the least do, of what is written till then."""
+    rings: int
+    """Bytes of rows, about, that a second pass holds; fewer than it saves."""
     saved: int
-    """How many of them need not; more than 0."""
+    """How many of them need not."""
     from_input: bool
-    """Whether `nodes` read a graph input: it has to be stored, or to come twice."""
+    """Whether it reads a graph input: that has to be stored, or to come twice."""
+    height: int
+    """Rows of the tensor."""
+    row_bytes: int
+    divisible: bool
+    """Whether some rows can be kept, and only the others computed again."""
+
+    @property
+    def most(self) -> int:
+        """Bytes needed, about, if nothing is computed again."""
+        return self.stored + self.after
+
+    @property
+    def needed(self) -> int:
+        """Bytes needed, about, if it is."""
+        return self.most - self.saved + self.rings
+
+    def within(self, limit: int) -> "Recomputation":
+        """Keeping as many rows as can be in `limit` bytes of memory; none if it takes more."""
+        room = limit - self.needed
+        rows = min(max(room, 0) // self.row_bytes, self.height - 1) if self.divisible else 0
+        kept = aligned(rows * self.row_bytes)
+        return replace(
+            self,
+            again=replace(self.again, kept=rows),
+            macs=self.macs * (self.height - rows) // self.height,
+            saved=self.saved - kept,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +86,19 @@ class Recomputed:
     """A graph that gives the same bytes as the one it was made of."""
 
     graph: Graph
-    chosen: tuple[Recomputation, ...]
+    chosen: tuple[Again, ...]
+    """`with_copies` makes the graph of these."""
+    macs: int
+    """Multiply-accumulates on top of the original graph's."""
 
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates on top of the original graph's."""
-        return sum(each.macs for each in self.chosen)
-
-    def calls(self, calls: Mapping[str, KernelCall]) -> dict[str, KernelCall]:
-        """The calls of the graph's nodes, by name, from those of the original graph's."""
-        return {node.name: calls[original_name(node.name, calls)] for node in self.graph.nodes}
+    def calls(
+        self, calls: Mapping[str, KernelCall], bind: Callable[[Graph, Node], KernelCall]
+    ) -> dict[str, KernelCall]:
+        """The calls of all nodes, by name, from those of the original graph's; others are bound."""
+        return {
+            node.name: calls[node.name] if node.name in calls else bind(self.graph, node)
+            for node in self.graph.nodes
+        }
 
 
 def recomputed(
@@ -72,80 +107,83 @@ def recomputed(
     *,
     whole_input: bool = True,
     macs_limit: int | None = None,
+    count: int = COUNT,
 ) -> Iterator[Recomputed]:
-    """Graphs in which more and more tensors are computed again, the costliest to store first.
+    """Up to `count` graphs that need less and less memory at gates; `graph` is not among them.
 
-    Each has all recomputations of the one before, in the same order; `graph` itself is not
-    among them. There are at most twice as many as there are places at which recomputing saves
-    memory: where a tensor can be computed from several cuts, the cheapest are all taken before
-    the ones that save most. `row_calls` are made without flattening. With `whole_input` false
-    the graph's inputs come in pieces, each once, and nothing that reads them has a copy. No
-    graph executes more than `macs_limit` multiply-accumulates, the original ones included.
+    They are `storing_at_most` for limits at even distances, from what the worst gate needs, down
+    to the least that can be had. None executes more than `macs_limit` multiply-accumulates, the
+    original graph's included: the last one is at the least that this leaves.
     """
+    places = _places(graph, row_calls, whole_input)
     left = None if macs_limit is None else macs_limit - sum(map(graph.macs, graph.nodes))
-    options: dict[str, list[Recomputation]] = {}
-    for each in recomputations(graph, row_calls):
-        if whole_input or not each.from_input:
-            options.setdefault(each.tensor, []).append(each)
-    places = sorted(options.values(), key=lambda found: -found[0].stored)
-    seen: set[tuple[Recomputation, ...]] = set()
-    for depth in (0, -1):
-        chosen: tuple[Recomputation, ...] = ()
-        for i, place in enumerate(places):
-            each = place[depth]
-            taken = {name for other in chosen for name in other.nodes}
-            if taken.isdisjoint(each.nodes):
-                chosen = (*chosen, each)
-            if left is not None and sum(other.macs for other in chosen) > left:
-                break
-            tied = i + 1 < len(places) and places[i + 1][0].stored == place[0].stored
-            if chosen and not tied and chosen not in seen:
-                seen.add(chosen)
-                yield Recomputed(with_copies(graph, chosen), chosen)
+    most = max((place[0].most for place in places), default=0)
+    # Below `needed` no limit changes anything; less is computed again the higher the limit.
+    low = min((way.needed for place in places for way in place), default=0)
+    high = most
+    while left is not None and low < high:
+        middle = (low + high) // 2
+        if _storing(graph, places, middle).macs > left:
+            low = middle + 1
+        else:
+            high = middle
+    seen: set[tuple[Again, ...]] = {()}
+    for part in range(1, count + 1):
+        made = _storing(graph, places, most - (most - low) * part // count)
+        if made.chosen not in seen and (left is None or made.macs <= left):
+            seen.add(made.chosen)
+            yield made
+
+
+def storing_at_most(
+    graph: Graph, row_calls: Mapping[str, KernelCall], limit: int, *, whole_input: bool = True
+) -> Recomputed:
+    """`graph` with what it takes so that about `limit` bytes of memory are enough at a gate.
+
+    A gate is a place where an accumulation over a tensor is done, and the tensor wanted. As few
+    rows as can be are computed again there, by the cheapest of the ways within the limit; where
+    none is, the one that needs least is taken. Where two would copy the same operators the one
+    at which more is needed goes first, and the other one does not. `row_calls` are made without
+    flattening. With `whole_input` false the graph's inputs come in pieces, each once, and
+    nothing that reads them has a copy. What is really needed is for the planner to say.
+    """
+    return _storing(graph, _places(graph, row_calls, whole_input), limit)
 
 
 def recomputations(graph: Graph, row_calls: Mapping[str, KernelCall]) -> tuple[Recomputation, ...]:
     """What can be computed again to save memory, tensor by tensor in the order of the nodes.
 
-    Of each tensor the cheapest first: each saves more bytes than those before. `row_calls` are
+    Of each tensor the cheapest first: each needs fewer bytes than those before. `row_calls` are
     made without flattening.
     """
     return tuple(_Places.of(graph, row_calls).all())
 
 
-def with_copies(graph: Graph, chosen: Sequence[Recomputation]) -> Graph:
-    """`graph` with the recomputations in `chosen`, no two of which have a node in common."""
-    node_of = {node.name: node for node in graph.nodes}
-    tensors = dict(graph.tensors)
-    before: dict[str, list[Node]] = {}
-    renamed: dict[str, dict[str, str]] = {}
-    for each in chosen:
-        copies = {node_of[name].output: node_of[name].output + _AGAIN for name in each.nodes}
-        for old, new in copies.items():
-            tensors[new] = replace(graph.tensors[old], name=new)
-        before[each.readers[0]] = before.get(each.readers[0], []) + [
-            replace(_reading(node_of[name], copies), name=name + _AGAIN, outputs=(copies[output],))
-            for name in each.nodes
-            for output in node_of[name].outputs
-        ]
-        for reader in each.readers:
-            renamed.setdefault(reader, {})[each.tensor] = copies[each.tensor]
-    nodes: list[Node] = []
-    for node in graph.nodes:
-        nodes += before.get(node.name, [])
-        nodes.append(_reading(node, renamed.get(node.name, {})))
-    return graph.rebuilt(tuple(nodes), tensors)
+def _places(
+    graph: Graph, row_calls: Mapping[str, KernelCall], whole_input: bool
+) -> list[list[Recomputation]]:
+    """What can be done tensor by tensor, the one first where most is needed."""
+    found: dict[str, list[Recomputation]] = {}
+    for each in recomputations(graph, row_calls):
+        if whole_input or not each.from_input:
+            found.setdefault(each.again.tensor, []).append(each)
+    return sorted(found.values(), key=lambda ways: -ways[0].most)
 
 
-def original_name(name: str, known: Mapping[str, object]) -> str:
-    """The node in `known` that the node called `name` is, or is a copy of; `name` if none."""
-    original = name.removesuffix(_AGAIN)
-    return name if name in known or original not in known else original
-
-
-def _reading(node: Node, renamed: Mapping[str, str]) -> Node:
-    """`node`, reading other tensors."""
-    return replace(node, inputs=tuple(n if n is None else renamed.get(n, n) for n in node.inputs))
+def _storing(graph: Graph, places: list[list[Recomputation]], limit: int) -> Recomputed:
+    chosen: list[Again] = []
+    taken: set[str] = set()
+    for place in places:
+        ways = [way.within(limit) for way in place if taken.isdisjoint(way.again.nodes)]
+        if not ways or place[0].most <= limit:
+            continue
+        fitting = [way for way in ways if way.needed <= limit]
+        best = min(fitting, key=lambda way: way.macs) if fitting else ways[-1]
+        chosen.append(best.again)
+        taken.update(best.again.nodes)
+    made = with_copies(graph, chosen)
+    macs = sum(map(made.macs, made.nodes)) - sum(map(graph.macs, graph.nodes))
+    return Recomputed(made, tuple(chosen), macs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +199,8 @@ class _Places:
     """Per node, the mask of the nodes that it depends on."""
     sums: frozenset[int]
     """The nodes that accumulate."""
+    taken: frozenset[str]
+    """The nodes whose copies would have names that there are already."""
 
     @staticmethod
     def of(graph: Graph, row_calls: Mapping[str, KernelCall]) -> "_Places":
@@ -185,6 +225,7 @@ class _Places:
             readers={name: tuple(found) for name, found in readers.items()},
             before=tuple(before),
             sums=frozenset(i for i, n in enumerate(rows) if n is not None and n.accumulates),
+            taken=taken_names(graph),
         )
 
     def all(self) -> Iterator[Recomputation]:
@@ -213,40 +254,76 @@ class _Places:
         held = {v for v in self.readers if self._held(v, when)}
         others = {v for v in held if v != name or self._held(v, when, without=late)}
         stored = sum(map(self._bytes, held))
+        after = self._after(when, min((i for i in ends if i > when), default=len(graph.nodes)))
         nodes: list[int] = []
         edge = {name}
         best = 0
         while True:
-            inner = [self.producer[v] for v in edge if v in self.producer]
-            i = max(inner, default=-1)
-            if i < 0 or not self._again(i) or i in ends:
+            i = max((self.producer[v] for v in edge if v in self.producer), default=-1)
+            if i < 0 or i in ends or not self._again(i):
                 return
             nodes.append(i)
             edge = edge - {graph.nodes[i].output} | set(graph.activations(graph.nodes[i]))
             saved = stored - sum(map(self._bytes, others | edge))
-            if saved > best:
-                best = saved
+            rows = self.rows[self.producer[name]]
+            assert rows is not None
+            # A row put below those kept, and one that the first reader gives, are held, too.
+            rings = sum(self._ring(n, {*nodes, *late}) for n in nodes) + 2 * aligned(rows.row_bytes)
+            if saved - rings > best:
+                best = saved - rings
                 yield Recomputation(
-                    tensor=name,
-                    readers=tuple(graph.nodes[reader].name for reader in late),
-                    nodes=tuple(graph.nodes[n].name for n in reversed(nodes)),
+                    again=Again(
+                        tensor=name,
+                        readers=tuple(graph.nodes[reader].name for reader in late),
+                        nodes=tuple(graph.nodes[n].name for n in reversed(nodes)),
+                    ),
                     macs=sum(graph.macs(graph.nodes[n]) for n in nodes),
                     stored=stored,
+                    after=after,
+                    rings=rings,
                     saved=saved,
                     from_input=not edge.isdisjoint(graph.inputs),
+                    height=rows.height,
+                    row_bytes=rows.row_bytes,
+                    divisible=name not in others and all(map(self._chained, nodes)),
                 )
+
+    def _after(self, start: int, stop: int) -> int:
+        """The least bytes that lie whole, of what nodes `start` to before `stop` write."""
+        written: set[str] = set()
+        least = []
+        for i in range(start, stop):
+            written.update(self.graph.nodes[i].outputs)
+            least.append(sum(self._bytes(v) for v in written if self._held(v, i + 1)))
+        return min(least)
+
+    def _ring(self, i: int, readers: set[int]) -> int:
+        """The least bytes of rows of the output of node `i` that `readers` need."""
+        node, windows = self.rows[i], [1]
+        assert node is not None
+        for reader in (self.rows[r] for r in readers):
+            reads = () if reader is None else reader.inputs
+            windows += (read.window for read in reads if read.tensor == node.output)
+        return aligned(max(windows) * node.row_bytes)
 
     def _again(self, i: int) -> bool:
         """Whether node `i` can have a copy that computes a map row by row."""
-        rows, node = self.rows[i], self.graph.nodes[i]
-        names = (node.name + _AGAIN, node.outputs[0] + _AGAIN)
+        rows = self.rows[i]
         return (
             rows is not None
             and not rows.accumulates
             and rows.height > 1
-            and names[1] not in self.graph.tensors
-            and all(other.name != names[0] for other in self.graph.nodes)
+            and self.graph.nodes[i].name not in self.taken
         )
+
+    def _chained(self, i: int) -> bool:
+        """Whether node `i` reads one map, and can give some of its rows by itself."""
+        node = self.graph.nodes[i]
+        if len(self.graph.tensors[node.output].shape) != 4:
+            return False
+        if isinstance(node.op, ROWWISE):
+            return len(node.inputs) == 1
+        return isinstance(node.op, WINDOWS)
 
     def _held(self, name: str, when: int, without: tuple[int, ...] = ()) -> bool:
         """Whether a tensor lies whole when node `when` begins, readers `without` not counted."""
