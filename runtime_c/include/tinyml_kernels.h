@@ -88,34 +88,53 @@ typedef struct {
 void tinyml_conv_1x1_s8(const tinyml_conv_1x1_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
 
-/* The filters of the kernels for cores with the DSP extension, otherwise as above.
+/* What becomes of sums in the kernels for cores with the DSP extension. */
+typedef struct {
+  int32_t channels;
+  int32_t zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  int32_t exact; /* 1: scales are in the form that serves all, not in the one that is quick */
+} tinyml_dsp_outputs;
+
+/* Scales of those kernels: a multiplier is doubled, modulo 2^32, and beside it stands a byte, which
+ * is -shift - 1; multipliers are 2^30 at least and shifts negative. With `exact` both may be any,
+ * and the byte is shift + TINYML_DSP_EXACT. */
+#define TINYML_DSP_EXACT 32
+
+/* The filters of those kernels, otherwise as above.
  *
  * pairs: for each pair of channels (an odd last one is a pair with itself) its two biases; its
  * weights, filled up to whole words with zeros, four of the one and four of the other by turns; its
- * two multipliers; and a word whose two low bytes are the two channels' -shift, where these are
- * positive and neither a sum nor a rounding of one can overflow, doubled and with the output's zero
- * point added. Elsewhere these bytes are shift + TINYML_DSP_EXACT, and the word is negative. */
+ * two multipliers; and a word of their two bytes and, in the upper half, 2 * zero_point + 1. */
 typedef struct {
-  int32_t out_channels;
-  int32_t output_zero_point;
-  int32_t act_min;
-  int32_t act_max;
+  tinyml_dsp_outputs out;
   const int32_t *pairs;
 } tinyml_dsp_filters;
 
-#define TINYML_DSP_EXACT 32
-
-/* tinyml_conv_s8; the scratch holds the windows of two pixels, widened to 16 bits, and one. */
+/* tinyml_conv_s8. Where pixels are not whole words, the words of all rows of a filter come first,
+ * then the rests of all rows together. The scratch holds the windows of two pixels, widened to 16
+ * bits; with such pixels also a row of both. */
 typedef struct {
   tinyml_conv_window window;
   tinyml_dsp_filters filters;
 } tinyml_conv_s8_dsp_op;
 
 #define TINYML_CONV_S8_DSP_SCRATCH(kernel_height, kernel_width, in_channels) \
-  (20 * (((kernel_height) * (kernel_width) * (in_channels) + 3) / 4))
+  (16 * (((kernel_height) * (kernel_width) * (in_channels) + 3) / 4) +       \
+   ((in_channels) % 4 == 0 ? 0 : 2 * (kernel_width) * (in_channels)))
 
 void tinyml_conv_s8_dsp(const tinyml_conv_s8_dsp_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out, void *scratch);
+
+/* The same with a kernel_width of 3, a stride_x and a dilation_x of 1, in_channels in whole words,
+ * and quick scales. Of each row of a filter, its three taps of the first four channels come first,
+ * then those of the next. The scratch holds four columns, widened to 16 bits. */
+#define TINYML_CONV_W3_S8_DSP_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (8 * (kernel_height) * (in_channels))
+
+void tinyml_conv_w3_s8_dsp(const tinyml_conv_s8_dsp_op *op, const tinyml_span *span,
+                           const int8_t *const *rows, int8_t *out, void *scratch);
 
 /* tinyml_conv_1x1_s8; the scratch holds two pixels, widened to 16 bits. */
 typedef struct {
@@ -201,6 +220,24 @@ typedef struct {
 void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int8_t *in,
                                int8_t *out);
 
+/* The same.
+ *
+ * fours: for each four channels, filled up with zeros, their biases, and their weights, filled up
+ * to whole words with zeros, four of each by turns; scales: for each four channels, scale_step
+ * words apart (0: all alike), their multipliers and a word of their bytes. */
+typedef struct {
+  int32_t batches;
+  int32_t in_features;
+  int32_t weights_zero_point; /* 0 unless out.exact */
+  tinyml_dsp_outputs out;
+  const int32_t *fours;
+  const int32_t *scales;
+  int32_t scale_step;
+} tinyml_fully_connected_s8_dsp_op;
+
+void tinyml_fully_connected_s8_dsp(const tinyml_fully_connected_s8_dsp_op *op, const int8_t *in,
+                                   int8_t *out);
+
 /* ---- Pools ---------------------------------------------------------------------------------- */
 
 /* Window of a pool, rows (rows[filter_height]); padding takes no part. */
@@ -271,6 +308,30 @@ typedef struct {
 /* a + b */
 void tinyml_add_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+
+/* A scale in the quick form of the kernels for the DSP extension: see tinyml_dsp_outputs. */
+typedef struct {
+  int32_t multiplier;
+  int32_t right;
+} tinyml_dsp_scale;
+
+/* a + b for cores with the DSP extension, without broadcasting. The operand of the larger scale,
+ * rows[larger], is just halved. The left shift is 20; the zero points have it in them, that of
+ * the larger 19. Where both scales are equal, those of the smaller are 0. */
+typedef struct {
+  int32_t channels;
+  int32_t larger; /* 0 or 1 */
+  int32_t larger_zero;
+  int32_t smaller_zero;
+  int32_t output_zero_point;
+  tinyml_dsp_scale smaller;
+  tinyml_dsp_scale output;
+  int32_t act_min;
+  int32_t act_max;
+} tinyml_add_s8_dsp_op;
+
+void tinyml_add_s8_dsp(const tinyml_add_s8_dsp_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
 
 /* a - b */
 void tinyml_sub_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,

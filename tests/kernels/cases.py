@@ -1,5 +1,7 @@
 """What the shared strategies leave out: pads and types that no .tflite has but the IR allows."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -58,6 +60,30 @@ def conv(draw: st.DrawFn) -> Case:
     op = ops.DepthwiseConv2D(stride, pads, draw(ACTIVATIONS), dilation, multiplier)
     shape = (1, *kernel, channels)
     return draw(linear_cases._linear(op, x_shape, shape, channels, 3, kernel[0] * kernel[1]))
+
+
+@st.composite
+def conv_of_three_columns(draw: st.DrawFn) -> Case:
+    """Windows three wide and one apart, whose columns neighbouring pixels share."""
+    depth, channels = draw(st.sampled_from((4, 8, 12, 20))), draw(st.integers(1, 12))
+    x_shape = (draw(st.integers(1, 2)), draw(st.integers(1, 5)), draw(st.integers(1, 9)), depth)
+    height = draw(st.integers(1, 4))
+    pads = draw(_any_pads(x_shape[1:3], (height, 3), below=False))
+    op = ops.Conv2D((draw(st.integers(1, 2)), 1), pads, draw(ACTIVATIONS))
+    shape = (channels, height, 3, depth)
+    return draw(linear_cases._linear(op, x_shape, shape, channels, 0, height * 3 * depth))
+
+
+@st.composite
+def asymmetric_fully_connected(draw: st.DrawFn) -> Case:
+    """Weights with a zero point, where one scale serves all channels."""
+    one = draw(linear_cases.fully_connected())
+    w = one.graph.tensors["w"]
+    if len(w.q.scales) > 1:
+        return one
+    quant = replace(w.q, zero_points=(draw(st.integers(-64, 63)),))
+    halved = replace(w, quant=quant, data=w.values >> 1)  # so that sums stay as small
+    return replace(one, graph=replace(one.graph, tensors={**one.graph.tensors, "w": halved}))
 
 
 @st.composite
@@ -185,7 +211,8 @@ def maps_below_each_other(draw: st.DrawFn) -> Case:
 
 
 EXTRA: dict[str, st.SearchStrategy[Case]] = {
-    "CONV_2D": st.one_of(conv(), linear_cases.wide_pointwise()),
+    "CONV_2D": st.one_of(conv(), linear_cases.wide_pointwise(), conv_of_three_columns()),
+    "FULLY_CONNECTED": asymmetric_fully_connected(),
     "DEPTHWISE_CONV_2D": st.one_of(conv(), square_depthwise(), square_depthwise()),
     "AVERAGE_POOL_2D": pool(),
     "MAX_POOL_2D": pool(),

@@ -11,7 +11,9 @@ from tests.memory.streams import Maps
 from tests.schedule.rows import most_live, stored_whole
 from tests.schedule.tiles import prefixes, random_tiles, run_patch
 from tests.support.builder import GraphBuilder, random_inputs
+from tests.support.models import model_path
 from tinyml.errors import PlanError
+from tinyml.importers import load
 from tinyml.ir import ops
 from tinyml.ir.graph import Graph
 from tinyml.ir.ops import Pads
@@ -19,6 +21,7 @@ from tinyml.kernels import bind
 from tinyml.kernels.call import KernelCall
 from tinyml.memory import plan_memory
 from tinyml.memory.check import check_plan
+from tinyml.passes import optimize
 from tinyml.reference import run
 from tinyml.schedule.feed import fed_input
 from tinyml.schedule.order import reordered
@@ -180,3 +183,16 @@ def test_what_cannot_be_in_tiles() -> None:
     net.conv("y", net.map("x", 4, 8), 8)
     graph = net.graph("y")
     assert patch_segment(graph, net.calls, ["n_y"], (1, 1), kept=frozenset("y")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "peak", "per_mille"),
+    [("vww_96_int8", 9_976, 1_065), ("person_detect", 9_624, 1_025)],
+)
+def test_real_models(name: str, peak: int, per_mille: int) -> None:
+    """Pulled inputs: measured bytes, at so many thousandths of the network's own work."""
+    graph = optimize(load(model_path(name)))
+    layers, rows = bound(graph, flatten=True), bound(graph, flatten=False)
+    macs = sum(graph.macs(node) for node in graph.nodes)
+    found = front(graph, layers, rows, feed=Feed.PULL, macs_limit=macs * per_mille // 1000)
+    assert found[-1].peak <= peak

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from tinyml.ir.graph import DType, Shape, Tensor
+from tinyml.kernels import dsp
 from tinyml.kernels.call import ColumnAccess, KernelCall, OpStruct, RowAccess, RowLoop, Span
+from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, raw, scale_fields, table
 from tinyml.quant.params import add_params, lut, mul_params, prelu_params
 
@@ -62,8 +64,21 @@ def _operand(
     return _Operand(access, channels if along[2] else 0, int(along[3]))
 
 
-def _binary(site: Site, params: Fields) -> KernelCall:
-    kernel = site.kernel()
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two operands in [N, H, W, C]: the fields of a `tinyml_broadcast`, and the loop."""
+
+    channels: int
+    shape: Fields
+    loop: RowLoop
+    in_place: tuple[int, ...]
+
+    def call(self, kernel: Kernel, fields: Fields) -> KernelCall:
+        struct = OpStruct(kernel.struct, fields)
+        return KernelCall(kernel.name, struct, self.loop, in_place=self.in_place)
+
+
+def _pair(site: Site) -> _Pair:
     a, b, y = site.x, site.operand(1), site.y
     site.require(b, DType.INT8)
     dims = _dims(a.shape, b.shape)
@@ -85,7 +100,6 @@ def _binary(site: Site, params: Fields) -> KernelCall:
         ("shape.a_channel_stride", left.channel_stride),
         ("shape.b_pixel_stride", right.pixel_stride),
         ("shape.b_channel_stride", right.channel_stride),
-        *params,
     )
     loop = RowLoop(
         batches=batches,
@@ -95,12 +109,22 @@ def _binary(site: Site, params: Fields) -> KernelCall:
         span=Span(width, width, 0),
     )
     in_place = tuple(i for i, t in enumerate((a, b)) if t.size == y.size and not t.is_const)
-    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop, in_place=in_place)
+    return _Pair(channels, fields, loop, in_place)
+
+
+def _binary(site: Site, params: Fields) -> KernelCall:
+    pair = _pair(site)
+    return pair.call(site.kernel(), (*pair.shape, *params))
 
 
 def add(site: Site) -> KernelCall:
     """ADD and SUB."""
     p = add_params(site.graph, site.node)
+    quick = dsp.add_fields(p) if site.x.shape == site.operand(1).shape else None
+    kernel = site.kernel(*(() if quick is None else ("quick",)))
+    if quick is not None and kernel.requires == "quick":
+        pair = _pair(site)
+        return pair.call(kernel, (("channels", pair.channels), *quick))
     return _binary(
         site,
         (

@@ -33,10 +33,14 @@ def conv(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     out_channels, height, width, in_channels = weights.shape
     pointwise = (height, width, op.pads) == (1, 1, ops.Pads())
-    kernel = site.kernel(*(("1x1",) if pointwise else ()))
     params = conv_params(site.graph, site.node)
-    rows = weights.reshape(out_channels, -1)
+    columns = (width, op.stride[1], op.dilation[1], in_channels % 4) == (3, 1, 1, 0)
+    quick = columns and not dsp.exact(params)
+    kernel = site.kernel(*(("1x1",) if pointwise else ("w3",) if quick else ()))
     packed = kernel.isa == "dsp"
+    rows = weights.reshape(out_channels, -1)
+    if packed:
+        rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
     filters = (_dsp_filter_fields if packed else _filter_fields)(site, params, rows)
     loop = _row_loop(site, op, height, width)
     if kernel.requires == "1x1":
@@ -52,12 +56,14 @@ def conv(site: Site) -> KernelCall:
         ("input_zero_point", params.input_zero_point),
     )
     fields = (*((f"window.{name}", value) for name, value in window), *filters)
-    taps = height * width * in_channels
+    scratch = 2 * height * width * in_channels
+    if packed:
+        scratch = dsp.conv_scratch(height, width, in_channels, shared=kernel.requires == "w3")
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
-        scratch_bytes=20 * dsp.steps(taps) if packed else 2 * taps,
+        scratch_bytes=scratch,
         scratch_macro=f"{kernel.scratch}({height}, {width}, {in_channels})",
     )
 
@@ -100,12 +106,22 @@ def fully_connected(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
     in_features = weights.shape[1]
-    fields: Fields = (
+    layer: Fields = (
         ("batches", site.x.size // in_features),
         ("in_features", in_features),
         ("weights_zero_point", params.weights_zero_point),
-        *_filter_fields(site, params, weights),
     )
+    if kernel.isa == "dsp":
+        scales = dsp.scales_of_fours(params)
+        fields: Fields = (
+            *layer,
+            *_dsp_output_fields("out", params),
+            ("fours", table("int32_t", dsp.fours(params, _biases(site, params, weights), weights))),
+            ("scales", table("int32_t", scales)),
+            ("scale_step", scales.shape[1] if len(scales) > 1 else 0),
+        )
+    else:
+        fields = (*layer, *_filter_fields(site, params, weights))
     loop = WholeCall(("int8_t",), ("int8_t",))
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
@@ -128,12 +144,7 @@ def _filter_fields(
     per channel. Channels that all rescale alike share one entry.
     """
     channels = len(params.multipliers)
-    bias = np.zeros(channels, np.int64)
-    if site.optional(2) is not None:
-        bias = site.constant(2, DType.INT32).astype(np.int64)
-    if folded:
-        sums = (weights.astype(np.int64) - params.weights_zero_point).sum(axis=1)
-        bias = bias - params.input_zero_point * sums
+    bias = _biases(site, params, weights if folded else None)
     rescales = {*zip(params.multipliers.tolist(), params.shifts.tolist(), strict=True)}
     used = channels if len(rescales) > 1 else 1
     return (
@@ -143,24 +154,44 @@ def _filter_fields(
         ("filters.act_max", params.act_max),
         ("filters.per_channel", int(len(rescales) > 1)),
         ("filters.weights", table("int8_t", weights)),
-        # Modulo 2**32, like the accumulator.
-        ("filters.biases", table("int32_t", bias.astype(np.int32))),
+        ("filters.biases", table("int32_t", bias)),
         ("filters.multipliers", table("int32_t", params.multipliers[:used])),
         ("filters.shifts", table("int8_t", params.shifts[:used])),
     )
+
+
+def _biases(
+    site: Site, params: LinearParams, weights: npt.NDArray[np.generic] | None
+) -> npt.NDArray[np.int32]:
+    """The biases; with `weights`, a row per channel, the input's zero point is taken in."""
+    bias = np.zeros(len(params.multipliers), np.int64)
+    if site.optional(2) is not None:
+        bias = site.constant(2, DType.INT32).astype(np.int64)
+    if weights is not None:
+        sums = (weights.astype(np.int64) - params.weights_zero_point).sum(axis=1)
+        bias = bias - params.input_zero_point * sums
+    return bias.astype(np.int32)  # modulo 2**32, like the accumulator
 
 
 def _dsp_filter_fields(
     site: Site, params: LinearParams, weights: npt.NDArray[np.generic]
 ) -> Fields:
     """The `tinyml_dsp_filters` member; `weights` has a row per channel."""
-    portable = dict(_filter_fields(site, params, weights))
-    bias = portable["filters.biases"]
-    assert isinstance(bias, ConstArray)
-    kept = ("out_channels", "output_zero_point", "act_min", "act_max")
+    pairs = dsp.pairs(params, _biases(site, params, weights), weights)
     return (
-        *((f"filters.{name}", portable[f"filters.{name}"]) for name in kept),
-        ("filters.pairs", table("int32_t", dsp.pairs(params, bias.data, weights))),
+        *_dsp_output_fields("filters.out", params),
+        ("filters.pairs", table("int32_t", pairs)),
+    )
+
+
+def _dsp_output_fields(name: str, params: LinearParams) -> Fields:
+    """A `tinyml_dsp_outputs` member."""
+    return (
+        (f"{name}.channels", len(params.multipliers)),
+        (f"{name}.zero_point", params.output_zero_point),
+        (f"{name}.act_min", params.act_min),
+        (f"{name}.act_max", params.act_max),
+        (f"{name}.exact", int(dsp.exact(params))),
     )
 
 
