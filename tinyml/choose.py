@@ -12,6 +12,7 @@ from itertools import groupby
 from tinyml import memory, passes
 from tinyml.board import Board
 from tinyml.emit.fit import check_fit
+from tinyml.emit.rooms import arena_rooms
 from tinyml.emit.view import model_view
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph
@@ -32,9 +33,10 @@ DEFAULT_PATCHES = (4, 4)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A schedule that the model may get."""
+    """A schedule that the model may get on a board."""
 
     graph: Graph
+    board: Board
     schedule: Schedule
     calls: Mapping[str, KernelCall]
     macs: int
@@ -46,8 +48,9 @@ class Candidate:
     def plan(self) -> Plan:
         """The schedule with its buffers placed, proven by the checker."""
         graph = reordered(self.graph, self.schedule)
-        placed = memory.plan_memory(graph, self.schedule, self.calls)
-        check_plan(graph, self.schedule, self.calls, placed)
+        rooms = arena_rooms(graph, self.schedule, self.calls, self.board)
+        placed = memory.plan_memory(graph, self.schedule, self.calls, rooms)
+        check_plan(graph, self.schedule, self.calls, placed, rooms)
         return Plan(graph, self.calls, self.schedule, placed, self.again)
 
     @property
@@ -60,10 +63,10 @@ class Candidate:
         """How many operators do not run as layers, which are simpler and seldom slower."""
         return sum(len(segment.nodes) for segment in self.schedule.segments if segment.program)
 
-    def misfit(self, board: Board) -> PlanError | None:
+    def misfit(self) -> PlanError | None:
         """Why the plan does not fit the board; None if it does."""
         try:
-            check_fit(self.plan, model_view(self.plan), board)
+            check_fit(self.plan, model_view(self.plan, board=self.board), self.board)
         except PlanError as error:
             return error
         return None
@@ -100,7 +103,7 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     if options.schedule == "patch":
         grid, ops = options.patches or DEFAULT_PATCHES, options.patch_ops
         schedules.append(patch_schedule(graph, layers, rows, feed=feed, patches=grid, ops=ops))
-    made = [_candidate(graph, schedule, layers, rows) for schedule in schedules]
+    made = [_candidate(graph, board, schedule, layers, rows) for schedule in schedules]
     if options.schedule == "auto":
         # Maps that are computed twice, so that they need not be stored: as many MACs as patches.
         for other in recomputed(graph, rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed):
@@ -110,7 +113,7 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
             )
             found = front(other.graph, *theirs, feed=feed, macs_limit=allowed)
             made += [
-                replace(_candidate(other.graph, each.schedule, *theirs), again=other.chosen)
+                replace(_candidate(other.graph, board, each.schedule, *theirs), again=other.chosen)
                 for each in found
             ]
     within = [each for each in made if allowed is None or each.macs <= allowed]
@@ -126,12 +129,13 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
 
 def _candidate(
     graph: Graph,
+    board: Board,
     schedule: Schedule,
     layers: Mapping[str, KernelCall],
     rows: Mapping[str, KernelCall],
 ) -> Candidate:
     calls = calls_of(schedule, layers, rows)
-    return Candidate(graph, schedule, calls, executed_macs(graph, schedule, calls))
+    return Candidate(graph, board, schedule, calls, executed_macs(graph, schedule, calls))
 
 
 def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:
@@ -143,10 +147,10 @@ def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:
     """
     found = candidates(graph, board, options)
     for each in _preferred(found, options):
-        if each.misfit(board) is None:
+        if each.misfit() is None:
             return Choice(each, found)
     least = min(found, key=lambda each: each.arena_bytes)
-    misfit = least.misfit(board)
+    misfit = least.misfit()
     if misfit is not None:
         raise misfit
     raise PlanError(

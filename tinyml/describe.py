@@ -7,7 +7,9 @@ from tinyml.board import Board
 from tinyml.choose import Candidate, Choice, pareto
 from tinyml.ir.graph import Graph, Node, Shape, Tensor
 from tinyml.memory.draw import draw
+from tinyml.memory.plan import MemoryPlan
 from tinyml.results import (
+    BankPlan,
     BoardInfo,
     BuildReport,
     Inspection,
@@ -89,7 +91,24 @@ def plan_report(model: Path, board: Board, imported: Graph, choice: Choice) -> P
         layers=tuple(layers),
         pareto=tuple(map(_point, pareto(choice.found))),
         picture=draw(graph, plan.schedule, memory, width=80),
+        banks=_banks(board, memory),
     )
+
+
+def _banks(board: Board, memory: MemoryPlan) -> tuple[BankPlan, ...]:
+    if memory.split is None:
+        return ()
+    found = []
+    for bank, (region, size) in enumerate(zip(arena_regions(board), memory.banks, strict=True)):
+        here = [b.name for b in memory.buffers if memory.place(memory.offsets[b.name])[0] == bank]
+        found.append(BankPlan(region, size, tuple(here)))
+    return tuple(found)
+
+
+def arena_regions(board: Board) -> tuple[str, ...]:
+    """Names of the regions of an arena, the fast one first."""
+    more = board.more("arena")
+    return (board.region("arena").name, *(() if more is None else (more.name,)))
 
 
 def _point(candidate: Candidate) -> ParetoPoint:

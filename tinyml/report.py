@@ -59,6 +59,10 @@ def plan(console: Console, report: PlanReport) -> None:
         console,
         ("board", report.board),
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
+        *(
+            (f"in {bank.region}", f"{bank.bytes:,} bytes, {len(bank.buffers)} buffers")
+            for bank in report.banks
+        ),
         *([("input", _FEEDS[report.feed])] if report.feed in _FEEDS else []),
         ("MACs", _macs(report)),
     )
@@ -191,6 +195,10 @@ def profile(console: Console, report: ProfileReport) -> None:
             else []
         ),
         ("arena", f"{report.arena_bytes_touched:,} bytes touched of {report.arena_bytes:,}"),
+        *(
+            (f"in {bank.region}", f"{bank.bytes_touched:,} bytes touched of {bank.bytes:,}")
+            for bank in report.banks
+        ),
         ("stack", f"{report.stack_bytes_used:,} bytes used"),
     )
 

@@ -98,6 +98,25 @@ class ParetoPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class BankPlan:
+    """The part of an arena that is in one of two memory regions."""
+
+    region: str
+    bytes: int
+    buffers: tuple[str, ...]
+    """Names of what lies there: tensors (of those that share a buffer the first) and scratches."""
+
+
+@dataclass(frozen=True, slots=True)
+class BankProfile:
+    """The part of an arena that is in one of two memory regions, on the target."""
+
+    region: str
+    bytes: int
+    bytes_touched: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport(Result):
     """The memory plan of a model on a board."""
 
@@ -116,6 +135,8 @@ class PlanReport(Result):
     layers: tuple[LayerPlan, ...]
     pareto: tuple[ParetoPoint, ...]
     picture: str = field(default="", metadata={"json": False})
+    banks: tuple[BankPlan, ...] = ()
+    """Where the arena takes more than the fastest region of the board."""
 
     def to_json(self) -> dict[str, Any]:
         """The report without the picture, which is for people."""
@@ -205,6 +226,8 @@ class ProfileReport(Result):
     """Of an emulated core, if they were asked for."""
     cycles_model: str = ""
     """What they are estimated with."""
+    banks: tuple[BankProfile, ...] = ()
+    """Where the arena is in two."""
 
 
 @dataclass(frozen=True, slots=True)

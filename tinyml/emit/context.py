@@ -68,9 +68,7 @@ class Context:
 
     def table(self, table: ConstArray, role: str) -> str:
         """The C name of a table that this op uses as `role`."""
-        return self.tables.add(
-            table, f"{self.label}_{role}", f"{self.origin}: {role}", self.reads
-        )
+        return self.tables.add(table, f"{self.label}_{role}", f"{self.origin}: {role}", self.reads)
 
     def address(self, tensor: Tensor) -> str:
         """A C expression for where an activation begins."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyml import __version__
+from tinyml.emit.places import banked
 from tinyml.emit.rows import streamed_rows
 from tinyml.emit.tiles import Range, executed_macs, tiles
 from tinyml.errors import ModelError
@@ -16,7 +17,7 @@ from tinyml.planning import Plan
 from tinyml.schedule.schedule import Feed, Segment, SegmentKind
 
 MANIFEST = "manifest.json"
-FORMAT = 3
+FORMAT = 4
 """Raised whenever a reader must know of a change."""
 
 
@@ -88,6 +89,8 @@ class Manifest:
     """Options of the plan, as given."""
     identity: str
     arena_bytes: int
+    more_bytes: int
+    """Of the arena, in a second one: what lies there has offsets that count on from the first."""
     const_bytes: int
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
@@ -195,6 +198,7 @@ def make_manifest(
         options=dict(options),
         identity=identity,
         arena_bytes=plan.memory.arena_bytes,
+        more_bytes=plan.memory.banks[1] if banked(plan.memory) else 0,
         const_bytes=const_bytes,
         inputs=entries(graph.inputs),
         outputs=entries(graph.outputs),

@@ -13,11 +13,16 @@ def banked(memory: MemoryPlan) -> bool:
     return bool(memory.split)
 
 
+def home(memory: MemoryPlan, offset: int) -> tuple[int, int]:
+    """Which arena has the byte at `offset` (0 or 1), and where in it."""
+    return memory.place(offset) if banked(memory) else (0, offset)
+
+
 def place(memory: MemoryPlan, offset: int) -> str:
     """The address of the byte at `offset`."""
     if not banked(memory):
         return f"arena + {offset}"
-    bank, at = memory.place(offset)
+    bank, at = home(memory, offset)
     return f"m->{('arena', 'more')[bank]} + {at}"
 
 
@@ -25,6 +30,6 @@ def ends(memory: MemoryPlan, ranges: Iterable[tuple[int, int]]) -> tuple[int, in
     """The first byte of either arena past everything in `ranges`, pairs of offset and bytes."""
     found = [0, 0]
     for offset, size in ranges:
-        bank, at = memory.place(offset) if banked(memory) else (0, offset)
+        bank, at = home(memory, offset)
         found[bank] = max(found[bank], at + size)
     return found[0], found[1]
