@@ -100,8 +100,9 @@ def _banks(board: Board, memory: MemoryPlan) -> tuple[BankPlan, ...]:
         return ()
     found = []
     for bank, (region, size) in enumerate(zip(arena_regions(board), memory.banks, strict=True)):
-        here = [b.name for b in memory.buffers if memory.place(memory.offsets[b.name])[0] == bank]
-        found.append(BankPlan(region, size, tuple(here)))
+        here = [b for b in memory.buffers if memory.place(memory.offsets[b.name])[0] == bank]
+        accessed = sum(buffer.accessed for buffer in here)
+        found.append(BankPlan(region, size, tuple(buffer.name for buffer in here), accessed))
     return tuple(found)
 
 

@@ -59,15 +59,20 @@ def plan(console: Console, report: PlanReport) -> None:
         console,
         ("board", report.board),
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
-        *(
-            (f"in {bank.region}", f"{bank.bytes:,} bytes, {len(bank.buffers)} buffers")
-            for bank in report.banks
-        ),
+        *_banks(report),
         *([("input", _FEEDS[report.feed])] if report.feed in _FEEDS else []),
         ("MACs", _macs(report)),
     )
     if len(report.pareto) > 1:
         console.print(_pareto(report))
+
+
+def _banks(report: PlanReport) -> Iterator[tuple[str, str]]:
+    """The parts of an arena in two regions."""
+    total = sum(bank.accessed for bank in report.banks)
+    for bank in report.banks:
+        share = f"{bank.accessed / total:.0%} of what is read and written"
+        yield f"in {bank.region}", f"{bank.bytes:,} bytes, {len(bank.buffers)} buffers, {share}"
 
 
 def _pareto(report: PlanReport) -> Table:

@@ -105,6 +105,8 @@ class BankPlan:
     bytes: int
     buffers: tuple[str, ...]
     """Names of what lies there: tensors (of those that share a buffer the first) and scratches."""
+    accessed: int
+    """Bytes of it that one inference reads and writes, each as often as it does."""
 
 
 @dataclass(frozen=True, slots=True)
