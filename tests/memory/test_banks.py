@@ -15,7 +15,8 @@ from tinyml.ir.graph import Graph
 from tinyml.kernels.call import KernelCall
 from tinyml.memory import plan_memory
 from tinyml.memory.check import check_plan
-from tinyml.memory.plan import ALIGNMENT, MemoryPlan
+from tinyml.memory.draw import draw
+from tinyml.memory.plan import ALIGNMENT, Buffer, MemoryPlan
 
 PLENTY = 1 << 30
 
@@ -57,6 +58,35 @@ def test_random_streams_run_in_two_banks(seed: int, share: float) -> None:
     plan = plan_memory(graph, schedule, calls, rooms)
     check_plan(graph, schedule, calls, plan, rooms)
     assert works(graph, schedule, calls, plan)
+
+
+@given(st.integers(0, 2**32), st.floats(0, 1))
+@settings(max_examples=150, derandomize=True, deadline=None)
+def test_what_is_in_the_second_bank_has_no_place_in_the_first(seed: int, share: float) -> None:
+    rng = Random(seed)
+    graph, calls = random_maps(rng, rng.randint(1, 10))
+    schedule = naive_schedule(graph, calls, rng)
+    room = int(share * plan_memory(graph, schedule, calls).arena_bytes)
+    plan = plan_memory(graph, schedule, calls, (room, PLENTY))
+    fast = in_bank(plan, 0)
+
+    def collide(a: Buffer, at: int, b: Buffer) -> bool:
+        where = plan.offsets[b.name]
+        return any(
+            x.first <= y.last
+            and y.first <= x.last
+            and at + x.offset < where + y.offset + y.bytes
+            and where + y.offset < at + x.offset + x.bytes
+            for x in a.blocks
+            for y in b.blocks
+        )
+
+    for buffer in plan.buffers:
+        if buffer.name in fast:
+            continue
+        for at in range(0, room - buffer.bytes + 1, ALIGNMENT):
+            others = (other for other in plan.buffers if other.name in fast)
+            assert any(collide(buffer, at, other) for other in others)
 
 
 def net() -> tuple[Graph, dict[str, KernelCall]]:
@@ -102,6 +132,7 @@ def test_a_first_bank_for_nothing() -> None:
     schedule = in_order(graph)
     plan = plan_memory(graph, schedule, calls, (0, PLENTY))
     check_plan(graph, schedule, calls, plan, (0, PLENTY))
+    assert "from 0 on in the second memory" in draw(graph, schedule, plan)
     assert plan.split == 0
     assert plan.arena_bytes == plan_memory(graph, schedule, calls).arena_bytes
 

@@ -57,17 +57,22 @@ def _in_turns(problem: Problem, key: _Key, room: int) -> tuple[tuple[int, ...], 
     room -= room % ALIGNMENT
     turns = sorted(range(len(buffers)), key=lambda i: (key(buffers[i]), buffers[i].first, i))
     first = [-1] * len(buffers)
-    for i in turns:
-        offset = problem.lowest(i, first)
-        if offset + buffers[i].bytes <= room:
+    waiting = turns
+    while True:
+        for i in waiting:
+            offset = problem.lowest(i, first)
+            if offset + buffers[i].bytes <= room:
+                first[i] = offset
+        slow = [i for i in waiting if first[i] < 0]
+        if len(slow) == len(waiting):
+            break
+        waiting = slow
+        # Packed better, it may have gaps for more.
+        for i, offset in _packed(problem, [i for i in turns if first[i] >= 0], first).items():
             first[i] = offset
-    fast = [i for i in turns if first[i] >= 0]
-    slow = [i for i in turns if first[i] < 0]
-    second = list(problem.pack(slow, best_fit=False).offsets)
-    below = _packed(problem, fast, first)
-    split = max((below[i] + buffers[i].bytes for i in fast), default=0)
-    above = _packed(problem, slow, second)
-    return tuple(below[i] if i in below else split + above[i] for i in range(len(buffers))), split
+    split = max((first[i] + buffers[i].bytes for i in turns if first[i] >= 0), default=0)
+    above = _packed(problem, slow, problem.pack(slow, best_fit=False).offsets)
+    return tuple(split + above[i] if i in above else first[i] for i in range(len(buffers))), split
 
 
 def _packed(problem: Problem, chosen: Sequence[int], known: Sequence[int]) -> dict[int, int]:
