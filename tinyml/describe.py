@@ -149,6 +149,7 @@ def build_report(firmware: Firmware) -> BuildReport:
         code_bytes=firmware.code_bytes,
         const_bytes=firmware.const_bytes,
         stack_bytes=firmware.stack_bytes,
+        more_const_bytes=firmware.sizes.more_constants,
     )
 
 

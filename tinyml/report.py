@@ -146,6 +146,11 @@ def build(console: Console, report: BuildReport) -> None:
             f"{report.flash_bytes:,} bytes"
             f" ({report.code_bytes:,} code, {report.const_bytes:,} constants)",
         ),
+        *(
+            [("external", f"{report.more_const_bytes:,} bytes of these constants")]
+            if report.more_const_bytes
+            else []
+        ),
         ("SRAM", f"{report.sram_bytes:,} bytes ({report.arena_bytes:,} of them the arena)"),
         ("stack", f"{report.stack_bytes:,} bytes reserved"),
     )

@@ -163,6 +163,8 @@ class BuildReport(Result):
     const_bytes: int
     stack_bytes: int
     """Stack that the board reserves."""
+    more_const_bytes: int = 0
+    """Of the constants, those in the second region of a board that has one for them."""
 
 
 @dataclass(frozen=True, slots=True)
