@@ -98,7 +98,7 @@ def _point(candidate: Candidate) -> ParetoPoint:
         arena_bytes=memory.arena_bytes,
         peak_sram_bytes=max(memory.peaks, default=0),
         macs=candidate.macs,
-        schedule=in_words(candidate.schedule),
+        schedule=in_words(candidate.plan.schedule),
     )
 
 
