@@ -24,7 +24,8 @@ from tinyml.schedule.copies import Again
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.recompute import recomputed
 from tinyml.schedule.schedule import Feed, Schedule
-from tinyml.schedule.search import calls_of, executed_macs, front, patch_schedule, stream_schedule
+from tinyml.schedule.search import calls_of, front, patch_schedule, stream_schedule
+from tinyml.schedule.work import executed_macs
 
 DEFAULT_PATCHES = (4, 4)
 """The grid of patches that MCUNetV2 made known."""

@@ -19,7 +19,7 @@ from tinyml.results import (
     TensorInfo,
 )
 from tinyml.schedule.schedule import Schedule, SegmentKind
-from tinyml.schedule.search import macs_by_node
+from tinyml.schedule.work import macs_by_node
 from tinyml.toolchain import Firmware
 
 
