@@ -21,7 +21,7 @@ from tinyml.results import (
     TensorInfo,
 )
 from tinyml.schedule.schedule import Schedule, SegmentKind
-from tinyml.schedule.search import macs_by_node
+from tinyml.schedule.work import macs_by_node
 from tinyml.toolchain import Firmware
 
 
@@ -118,7 +118,7 @@ def _point(candidate: Candidate) -> ParetoPoint:
         arena_bytes=memory.arena_bytes,
         peak_sram_bytes=max(memory.peaks, default=0),
         macs=candidate.macs,
-        schedule=in_words(candidate.schedule),
+        schedule=in_words(candidate.plan.schedule),
     )
 
 

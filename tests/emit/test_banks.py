@@ -63,7 +63,7 @@ WAYS: dict[str, Scheduler | None] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_random_networks(way: str, tmp_path: Path) -> None:
     networks, plans, inputs = [], [], []
-    for case in collect(cases(graphs()), 60)[list(WAYS).index(way) :: len(WAYS)]:
+    for case in collect(cases(graphs()), 100)[list(WAYS).index(way) :: len(WAYS)]:
         if way == "rows" and not takes_rows(case.graph):
             continue
         try:

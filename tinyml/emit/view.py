@@ -16,13 +16,13 @@ from tinyml.emit.rooms import constants_room
 from tinyml.emit.rows import StreamedRows, streamed_rows
 from tinyml.emit.segments import SegmentView, stream_view
 from tinyml.emit.tables import TablePool, TableView
-from tinyml.emit.tiles import executed_macs
 from tinyml.errors import UnsupportedError
 from tinyml.ir.graph import Graph, Node, Tensor
 from tinyml.kernels.site import CTYPES
 from tinyml.memory.plan import MemoryPlan
 from tinyml.planning import Plan
 from tinyml.schedule.schedule import SegmentKind
+from tinyml.schedule.work import macs_by_node
 
 RUNTIME_VERSION = 5
 """What generated code expects of TINYML_RUNTIME_VERSION."""
@@ -233,12 +233,12 @@ def _segments(
 ) -> tuple[SegmentView, ...]:
     nodes = {node.name: node for node in plan.graph.nodes}
     found: list[SegmentView] = []
+    macs = macs_by_node(plan.graph, plan.schedule, plan.calls)
     index = 0
     for segment in plan.schedule.segments:
         in_stream = segment.kind is not SegmentKind.LAYER
-        macs = executed_macs(plan, segment)
         ops = tuple(
-            views.view(nodes[name], index + at, macs[at], in_stream=in_stream)
+            views.view(nodes[name], index + at, macs[name], in_stream=in_stream)
             for at, name in enumerate(segment.nodes)
         )
         fed = None if index else feed
