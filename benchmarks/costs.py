@@ -23,7 +23,13 @@ from tinyml.importers import tflite
 from tinyml.kernels.costs import TERMS, Work, work
 from tinyml.options import PlanOptions
 
-BOARDS = ("qemu-cortex-m3", "qemu-cortex-m4", "qemu-cortex-m7", "qemu-cortex-m33", "qemu-cortex-m55")
+BOARDS = (
+    "qemu-cortex-m3",
+    "qemu-cortex-m4",
+    "qemu-cortex-m7",
+    "qemu-cortex-m33",
+    "qemu-cortex-m55",
+)
 COSTS = Path(__file__).resolve().parents[1] / "runtime_c" / "costs.toml"
 
 HEAD = """\
@@ -65,7 +71,9 @@ def main() -> int:
     options = parser.parse_args()
     costs: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     with tempfile.TemporaryDirectory() as folder:
-        for board in track(options.board or BOARDS, "measuring kernels", console=Console(stderr=True)):
+        for board in track(
+            options.board or BOARDS, "measuring kernels", console=Console(stderr=True)
+        ):
             core = load_board(board).core
             for kernel, samples in measure(board, Path(folder)).items():
                 costs[kernel][core] = fitted(samples)

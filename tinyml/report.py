@@ -61,6 +61,11 @@ def plan(console: Console, report: PlanReport) -> None:
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
         *([("input", _FEEDS[report.feed])] if report.feed in _FEEDS else []),
         ("MACs", _macs(report)),
+        *(
+            [("predicted", f"{report.instructions:,} instructions")]
+            if report.instructions is not None
+            else []
+        ),
     )
     if len(report.pareto) > 1:
         console.print(_pareto(report))
