@@ -1,6 +1,7 @@
-"""Which plan is taken: limits on memory and work, the trade-off, and refusals that say the least."""
+"""Which plan is taken: limits on memory and work, the trade-off, and refusals that say why."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -65,7 +66,7 @@ def test_a_limit_on_memory_gets_the_least_work_that_fits() -> None:
     graph = pyramid()
     front = pareto(candidates(graph, M4, PULL))
     assert len(front) >= 3
-    for cheap, point in zip(front, front[1:], strict=False):
+    for cheap, point in pairwise(front):
         chosen = taken(graph, replace(PULL, sram=point.arena_bytes))
         assert (chosen.arena_bytes, chosen.macs) == (point.arena_bytes, point.macs)
         between = taken(graph, replace(PULL, sram=cheap.arena_bytes - 1))
@@ -74,8 +75,8 @@ def test_a_limit_on_memory_gets_the_least_work_that_fits() -> None:
 
 def test_no_candidate_of_the_trade_off_beats_another() -> None:
     front = pareto(candidates(pyramid(), M4, PULL))
-    assert all(a.macs < b.macs for a, b in zip(front, front[1:], strict=False))
-    assert all(a.arena_bytes > b.arena_bytes for a, b in zip(front, front[1:], strict=False))
+    assert all(a.macs < b.macs for a, b in pairwise(front))
+    assert all(a.arena_bytes > b.arena_bytes for a, b in pairwise(front))
 
 
 @settings(derandomize=True, deadline=None, max_examples=15, database=None)
@@ -105,7 +106,7 @@ def test_refused_with_the_least_that_is_needed() -> None:
 
 
 def test_too_little_work_is_refused() -> None:
-    with pytest.raises(PlanError, match="takes at least [0-9,]+ multiply-accumulates"):
+    with pytest.raises(PlanError, match=r"takes at least [0-9,]+ multiply-accumulates"):
         choose(pyramid(), M4, replace(PULL, macs_limit=0.5))
 
 
