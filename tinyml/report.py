@@ -62,6 +62,11 @@ def plan(console: Console, report: PlanReport) -> None:
         *_banks(report),
         *([("input", _FEEDS[report.feed])] if report.feed in _FEEDS else []),
         ("MACs", _macs(report)),
+        *(
+            [("predicted", f"{report.instructions:,} instructions")]
+            if report.instructions is not None
+            else []
+        ),
     )
     if len(report.pareto) > 1:
         console.print(_pareto(report))

@@ -65,6 +65,8 @@ class LayerPlan:
     """What is executed, as in its segment."""
     peak_sram_bytes: int
     """The most live arena bytes while the operator's segment runs."""
+    instructions: int | None
+    """A prediction; None where the kernel has not been measured on the board's core."""
     kernel: str
     """The C kernel; empty for an operator that is only a view."""
     segment: int
@@ -132,6 +134,8 @@ class PlanReport(Result):
     macs: int
     """Multiply-accumulates that one inference executes."""
     model_macs: int
+    instructions: int | None
+    """A prediction, as for layers; None where there is none for one of them."""
     feed: str
     segments: tuple[SegmentPlan, ...]
     layers: tuple[LayerPlan, ...]
