@@ -13,7 +13,7 @@ SAMPLE = 3
 
 
 def profile_project(
-    project: Project, *, port: str | None, cycles: bool, progress: Progress | None
+    project: Project, *, port: str | None, progress: Progress | None, cycles: bool = False
 ) -> ProfileReport:
     """Counts one inference on random input; see `pipeline.profile`."""
     model = deployed(project)

@@ -70,7 +70,7 @@ def test_everything_over_a_good_line(host_toy: Path) -> None:
         run = client.invoke(given_, checksums=True, progress=lambda *step: seen.append(step))
         observed = [(r.op, r.output, r.bytes, r.crc) for r in run.records]
         assert observed == toy.checksums(given_)
-        assert seen == [(64, 64), (300, 300)]
+        assert seen == [(64, 64), (192, 300), (300, 300)]  # a frame holds 192 bytes
         assert [client.read_output(i) for i in range(2)] == toy.outputs(given_)
 
         assert client.invoke(given_).records[0].crc is None
