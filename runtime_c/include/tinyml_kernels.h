@@ -129,6 +129,43 @@ typedef struct {
 void tinyml_conv_1x1_s8_dsp(const tinyml_conv_1x1_s8_dsp_op *op, const tinyml_span *span,
                             const int8_t *const *rows, int8_t *out, void *scratch);
 
+/* The filters of the kernels for cores with Helium, otherwise as above.
+ *
+ * blocks: for each four channels, zeros in place of those that are none: their weights, filled up
+ * with zeros to whole steps of 16, 16 of each channel by turns; their four biases; their four
+ * multipliers; the four shifts to the right, negated; and, where `exact`, the four to the left.
+ * exact is 0 where no channel shifts to the left and act_min is not below output_zero_point. */
+typedef struct {
+  int32_t out_channels;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  int32_t exact; /* 0 or 1 */
+  const int32_t *blocks;
+} tinyml_mve_filters;
+
+/* tinyml_conv_s8; the scratch holds the windows of two pixels, in whole steps. */
+typedef struct {
+  tinyml_conv_window window;
+  tinyml_mve_filters filters;
+} tinyml_conv_s8_mve_op;
+
+#define TINYML_CONV_S8_MVE_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (32 * (((kernel_height) * (kernel_width) * (in_channels) + 15) / 16))
+
+void tinyml_conv_s8_mve(const tinyml_conv_s8_mve_op *op, const tinyml_span *span,
+                        const int8_t *const *rows, int8_t *out, void *scratch);
+
+/* tinyml_conv_1x1_s8 */
+typedef struct {
+  int32_t in_channels;
+  int32_t stride_x;
+  tinyml_mve_filters filters;
+} tinyml_conv_1x1_s8_mve_op;
+
+void tinyml_conv_1x1_s8_mve(const tinyml_conv_1x1_s8_mve_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out);
+
 /* Depthwise convolution, int8, rows (rows[kernel_height]). Output channel c reads input channel
  * c / depth_multiplier. weights: 1HWC; biases as they are. */
 typedef struct {
@@ -171,6 +208,17 @@ typedef struct {
 
 void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int8_t *in,
                                int8_t *out);
+
+/* The same for cores with Helium. */
+typedef struct {
+  int32_t batches;
+  int32_t in_features;
+  int32_t weights_zero_point;
+  tinyml_mve_filters filters;
+} tinyml_fully_connected_s8_mve_op;
+
+void tinyml_fully_connected_s8_mve(const tinyml_fully_connected_s8_mve_op *op, const int8_t *in,
+                                   int8_t *out);
 
 /* ---- Pools ---------------------------------------------------------------------------------- */
 

@@ -37,7 +37,16 @@ from tinyml.toolchain import build, elf_path
 LEAST_EXAMPLES = 10
 """Fewest examples that each kernel must be run with."""
 
-KINDS = {op for k in kernels() if k.isa != "portable" for s in k.serves for op in s.ops}
+CORES = {"dsp": "qemu-cortex-m4", "mve": "qemu-cortex-m55"}
+"""Where the kernels of an instruction set are run."""
+
+
+def kinds(isa: str) -> list[str]:
+    """The operators that kernels of an instruction set serve."""
+    return sorted({op for k in kernels() if k.isa == isa for s in k.serves for op in s.ops})
+
+
+KINDS = sorted({kind for isa in CORES for kind in kinds(isa)})
 
 
 def merged(some: Sequence[Case]) -> Case:
@@ -97,48 +106,59 @@ def drawn(kind: str, count: int) -> list[Case]:
     return [one for one in collect(cases(kind), count) if one.graph.nodes[0].op.kind == kind]
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_equals_reference(kind: str, tmp_path: Path) -> None:
-    runs = check(drawn(kind, 500), load_board("qemu-cortex-m4"), tmp_path)
+def test_every_instruction_set_has_a_core() -> None:
+    assert set(CORES) == {k.isa for k in kernels()} - {"portable"}
+    assert all(load_board(name).isa[0] == isa for isa, name in CORES.items())
+
+
+@pytest.mark.parametrize(("isa", "kind"), [(isa, kind) for isa in CORES for kind in kinds(isa)])
+def test_equals_reference(isa: str, kind: str, tmp_path: Path) -> None:
+    runs = check(drawn(kind, 500), load_board(CORES[isa]), tmp_path)
     for kernel in kernels():
-        if kernel.isa != "portable" and any(kind in service.ops for service in kernel.serves):
+        if kernel.isa == isa and any(kind in service.ops for service in kernel.serves):
             assert runs[kernel.name] >= LEAST_EXAMPLES, (kernel.name, runs)
 
 
-@pytest.mark.parametrize("name", ["qemu-cortex-m7", "qemu-cortex-m33", "qemu-cortex-m55"])
+@pytest.mark.parametrize("name", ["qemu-cortex-m7", "qemu-cortex-m33"])
 def test_other_cores(name: str, tmp_path: Path) -> None:
-    some = [one for kind in sorted(KINDS) for one in drawn(kind, 80)]
+    some = [one for kind in kinds("dsp") for one in drawn(kind, 80)]
     runs = check(some, load_board(name), tmp_path)
     assert {k.name for k in kernels() if k.isa == "dsp"} <= set(runs)
 
 
-def test_clang(tmp_path: Path) -> None:
+@pytest.mark.parametrize("isa", CORES)
+def test_clang(isa: str, tmp_path: Path) -> None:
     pytest.importorskip("ziglang")
-    some = [one for kind in sorted(KINDS) for one in drawn(kind, 80)]
-    check(some, load_board("qemu-cortex-m4"), tmp_path, "zig")
+    some = [one for kind in kinds(isa) for one in drawn(kind, 80)]
+    check(some, load_board(CORES[isa]), tmp_path, "zig")
 
 
 @pytest.mark.parametrize("name", list_boards())
-def test_a_board_gets_only_kernels_of_its_instruction_sets(name: str) -> None:
+def test_a_board_gets_the_kernels_of_its_first_instruction_set(name: str) -> None:
     board = load_board(name)
     by_name = {kernel.name: kernel for kernel in kernels()}
-    for kind in sorted(KINDS):
+    for kind in KINDS:
+        used = set()
         for one in drawn(kind, 80)[::6]:
             call = bind(one.graph, one.graph.nodes[0], board.isa)
-            assert by_name[call.kernel].isa == board.isa[0]
+            used.add(by_name[call.kernel].isa)
+        assert used <= set(board.isa)
+        assert next(isa for isa in board.isa if isa == "portable" or kind in kinds(isa)) in used
 
 
-def test_which_boards_have_the_dsp_extension() -> None:
+def test_which_boards_have_which_extension() -> None:
     """Those whose compiler says so, no others."""
-    lacking = {"qemu-cortex-m0", "qemu-cortex-m3", "host"}
-    having = {name for name in list_boards() if "dsp" in load_board(name).isa}
-    assert having == set(list_boards()) - lacking
+    having = {isa: {b for b in list_boards() if isa in load_board(b).isa} for isa in CORES}
+    assert having["dsp"] == set(list_boards()) - {"qemu-cortex-m0", "qemu-cortex-m3", "host"}
+    assert having["mve"] == {"qemu-cortex-m55"}
 
 
 # ---- The rescale ------------------------------------------------------------------------------
 
 
-def rescales(exponent: float, sums: npt.NDArray[np.floating], zero_point: int) -> Case:
+def rescales(
+    exponent: float, sums: npt.NDArray[np.floating], zero_point: int, activation: ops.Activation
+) -> Case:
     """A convolution with these sums, a channel for each, rescaled by 2**exponent."""
     channels = len(sums)
     x = tensor("x", (1, 1, 3, 1), Quant((1.0,), (0,)))
@@ -146,10 +166,14 @@ def rescales(exponent: float, sums: npt.NDArray[np.floating], zero_point: int) -
     w = tensor("w", (channels, 1, 1, 1), quant, data=np.zeros((channels, 1, 1, 1), np.int8))
     b = tensor("b", (channels,), quant, DType.INT32, sums.astype(np.int32))
     y = tensor("y", (1, 1, 3, channels), Quant((1.0,), (zero_point,)))
-    return case(ops.Conv2D(), (x, w, b), (y,), {"x": np.zeros(x.shape, np.int8)})
+    return case(
+        ops.Conv2D(activation=activation), (x, w, b), (y,), {"x": np.zeros(x.shape, np.int8)}
+    )
 
 
-def test_rescale_at_extremes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("isa", CORES)
+@pytest.mark.parametrize("activation", [ops.Activation.NONE, ops.Activation.RELU])
+def test_rescale_at_extremes(isa: str, activation: ops.Activation, tmp_path: Path) -> None:
     """All shifts in use, sums at ties and at the limits of the short way and of int32."""
     rng = np.random.default_rng(5)
     some = []
@@ -163,6 +187,8 @@ def test_rescale_at_extremes(tmp_path: Path) -> None:
         sums = sums[(sums >= -(2**31)) & (sums < 2**31)]
         # The reference, like TFLite, wraps where a left shift overflows; the sums stay below.
         sums = sums[np.abs(sums) < 2.0 ** (31 - max(0, np.ceil(exponent + 1e-9) + 1))]
-        some.append(rescales(exponent, rng.permutation(sums), (-128, 127, 0, 5)[index % 4]))
-    kernels_run = check(some, load_board("qemu-cortex-m4"), tmp_path)
-    assert kernels_run["conv_1x1_s8_dsp"] == len(some)
+        some.append(
+            rescales(exponent, rng.permutation(sums), (-128, 127, 0, 5)[index % 4], activation)
+        )
+    kernels_run = check(some, load_board(CORES[isa]), tmp_path)
+    assert kernels_run[f"conv_1x1_s8_{isa}"] == len(some)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels import dsp
+from tinyml.kernels import dsp, mve
 from tinyml.kernels.call import (
     ConstArray,
     KernelCall,
@@ -36,7 +36,7 @@ def conv(site: Site) -> KernelCall:
     params = conv_params(site.graph, site.node)
     rows = weights.reshape(out_channels, -1)
     packed = kernel.isa == "dsp"
-    filters = (_dsp_filter_fields if packed else _filter_fields)(site, params, rows)
+    filters = _FILTERS.get(kernel.isa, _filter_fields)(site, params, rows)
     loop = _row_loop(site, op, height, width)
     if kernel.requires == "1x1":
         pixel: Fields = (("in_channels", in_channels), ("stride_x", op.stride[1]), *filters)
@@ -52,11 +52,12 @@ def conv(site: Site) -> KernelCall:
     )
     fields = (*((f"window.{name}", value) for name, value in window), *filters)
     taps = height * width * in_channels
+    scratch = {"mve": 32 * mve.steps(taps), "dsp": 20 * dsp.steps(taps)}
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
-        scratch_bytes=20 * dsp.steps(taps) if packed else 2 * taps,
+        scratch_bytes=scratch.get(kernel.isa, 2 * taps),
         scratch_macro=f"{kernel.scratch}({height}, {width}, {in_channels})",
     )
 
@@ -98,7 +99,7 @@ def fully_connected(site: Site) -> KernelCall:
         ("batches", site.x.size // in_features),
         ("in_features", in_features),
         ("weights_zero_point", params.weights_zero_point),
-        *_filter_fields(site, params, weights),
+        *_FILTERS.get(kernel.isa, _filter_fields)(site, params, weights),
     )
     loop = WholeCall(("int8_t",), ("int8_t",))
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
@@ -156,6 +157,25 @@ def _dsp_filter_fields(
         *((f"filters.{name}", portable[f"filters.{name}"]) for name in kept),
         ("filters.pairs", table("int32_t", dsp.pairs(params, bias.data, weights))),
     )
+
+
+def _mve_filter_fields(
+    site: Site, params: LinearParams, weights: npt.NDArray[np.generic]
+) -> Fields:
+    """The `tinyml_mve_filters` member; `weights` has a row per channel."""
+    portable = dict(_filter_fields(site, params, weights))
+    bias = portable["filters.biases"]
+    assert isinstance(bias, ConstArray)
+    kept = ("out_channels", "output_zero_point", "act_min", "act_max")
+    return (
+        *((f"filters.{name}", portable[f"filters.{name}"]) for name in kept),
+        ("filters.exact", int(mve.needs_exact(params))),
+        ("filters.blocks", table("int32_t", mve.blocks(params, bias.data, weights))),
+    )
+
+
+_FILTERS = {"dsp": _dsp_filter_fields, "mve": _mve_filter_fields}
+"""How the instruction sets that do not take `tinyml_filters` want their filters."""
 
 
 def _row_loop(
