@@ -196,6 +196,37 @@ void tinyml_depthwise_conv_5x5_s8(const tinyml_depthwise_conv_square_s8_op *op,
 void tinyml_depthwise_conv_7x7_s8(const tinyml_depthwise_conv_square_s8_op *op,
                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out);
 
+/* tinyml_depthwise_conv_s8 for cores with Helium, with one output channel for each input channel,
+ * at most TINYML_DEPTHWISE_MVE_CHANNELS.
+ *
+ * The window of a channel is read as words of four rows, column by column, filled up to four words.
+ * offsets: where each word is in the scratch from the first on. blocks: for each channel its bias,
+ * as above; its multiplier; a word of the shift to the right, negated, the one to the left, and
+ * whether there is one to the right, a byte each; a zero; and its weights, the bytes of the words,
+ * with zeros where there is no row or column. The scratch holds the columns that eight output
+ * pixels see of sixteen channels. */
+typedef struct {
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_x;
+  int32_t dilation_x;
+  int32_t input_zero_point;
+  const int32_t *offsets;
+  tinyml_mve_filters filters;
+} tinyml_depthwise_conv_s8_mve_op;
+
+#define TINYML_DEPTHWISE_MVE_PIXELS 8
+#define TINYML_DEPTHWISE_MVE_CHANNELS 9362 /* the distance of eight pixels fits 16 bits */
+#define TINYML_DEPTHWISE_MVE_COLUMNS(kernel_width, stride_x, dilation_x) \
+  (TINYML_DEPTHWISE_MVE_PIXELS + ((kernel_width)-1) * (dilation_x) / (stride_x))
+#define TINYML_DEPTHWISE_CONV_S8_MVE_SCRATCH(kernel_height, kernel_width, stride_x, dilation_x) \
+  (64 * (((kernel_height) + 3) / 4) *                                                           \
+   (stride_x)*TINYML_DEPTHWISE_MVE_COLUMNS(kernel_width, stride_x, dilation_x))
+
+void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
+                                  const tinyml_span *span, const int8_t *const *rows, int8_t *out,
+                                  void *scratch);
+
 /* Fully connected, int8, whole: in [batches, in_features], out [batches, out_channels]. weights:
  * [out_channels, in_features]; biases: less input_zero_point * sum(weights - weights_zero_point).
  */

@@ -13,7 +13,6 @@ from tinyml.ir import ops
 from tinyml.ir.graph import DType
 from tinyml.kernels import dsp, mve
 from tinyml.kernels.call import (
-    ConstArray,
     KernelCall,
     OpStruct,
     RowAccess,
@@ -21,6 +20,7 @@ from tinyml.kernels.call import (
     Span,
     WholeCall,
 )
+from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, table
 from tinyml.quant.params import LinearParams, conv_params, fully_connected_params
 
@@ -69,9 +69,14 @@ def depthwise_conv(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     _, height, width, channels = weights.shape
     square = height == width and (op.multiplier, op.dilation[1]) == (1, 1) and op.stride[1] <= 2
-    kernel = site.kernel(f"{height}x{width}" if square else "")
+    one_to_one = op.multiplier == 1 and channels <= mve.CHANNELS
+    kernel = site.kernel(
+        *((f"{height}x{width}",) if square else ()), *(("one to one",) if one_to_one else ())
+    )
     params = conv_params(site.graph, site.node)
     loop = _row_loop(site, op, height, width)
+    if kernel.isa == "mve":
+        return _depthwise_mve(site, kernel, op, params, loop)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
         small: Fields = (
@@ -87,6 +92,29 @@ def depthwise_conv(site: Site) -> KernelCall:
         *_filter_fields(site, params, weights, folded=False),
     )
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
+def _depthwise_mve(
+    site: Site, kernel: Kernel, op: ops.DepthwiseConv2D, params: LinearParams, loop: RowLoop
+) -> KernelCall:
+    weights = site.constant(1, DType.INT8)[0]
+    height, width, channels = weights.shape
+    window = mve.Window(height, width, op.stride[1], op.dilation[1])
+    biases = _biases(site, params, weights.reshape(-1, channels).T)
+    fields: Fields = (
+        *_window_fields(op, height, width),
+        ("input_zero_point", params.input_zero_point),
+        ("offsets", table("int32_t", window.offsets())),
+        *_mve_fields(params, mve.depthwise_blocks(params, biases, window.taps(weights))),
+    )
+    sizes = f"{height}, {width}, {op.stride[1]}, {op.dilation[1]}"
+    return KernelCall(
+        kernel.name,
+        OpStruct(kernel.struct, fields),
+        loop,
+        scratch_bytes=window.scratch_bytes,
+        scratch_macro=f"{kernel.scratch}({sizes})",
+    )
 
 
 def fully_connected(site: Site) -> KernelCall:
@@ -114,6 +142,19 @@ def _window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int
     )
 
 
+def _biases(
+    site: Site, params: LinearParams, weights: npt.NDArray[np.generic] | None
+) -> npt.NDArray[np.int32]:
+    """The biases; with `weights`, a row per channel, they take in the input's zero point."""
+    bias = np.zeros(len(params.multipliers), np.int64)
+    if site.optional(2) is not None:
+        bias = site.constant(2, DType.INT32).astype(np.int64)
+    if weights is not None:
+        sums = (weights.astype(np.int64) - params.weights_zero_point).sum(axis=1)
+        bias = bias - params.input_zero_point * sums
+    return bias.astype(np.int32)  # modulo 2**32, like the accumulator
+
+
 def _filter_fields(
     site: Site, params: LinearParams, weights: npt.NDArray[np.generic], *, folded: bool = True
 ) -> Fields:
@@ -123,12 +164,6 @@ def _filter_fields(
     per channel. Channels that all rescale alike share one entry.
     """
     channels = len(params.multipliers)
-    bias = np.zeros(channels, np.int64)
-    if site.optional(2) is not None:
-        bias = site.constant(2, DType.INT32).astype(np.int64)
-    if folded:
-        sums = (weights.astype(np.int64) - params.weights_zero_point).sum(axis=1)
-        bias = bias - params.input_zero_point * sums
     rescales = {*zip(params.multipliers.tolist(), params.shifts.tolist(), strict=True)}
     used = channels if len(rescales) > 1 else 1
     return (
@@ -138,8 +173,7 @@ def _filter_fields(
         ("filters.act_max", params.act_max),
         ("filters.per_channel", int(len(rescales) > 1)),
         ("filters.weights", table("int8_t", weights)),
-        # Modulo 2**32, like the accumulator.
-        ("filters.biases", table("int32_t", bias.astype(np.int32))),
+        ("filters.biases", table("int32_t", _biases(site, params, weights if folded else None))),
         ("filters.multipliers", table("int32_t", params.multipliers[:used])),
         ("filters.shifts", table("int8_t", params.shifts[:used])),
     )
@@ -150,12 +184,13 @@ def _dsp_filter_fields(
 ) -> Fields:
     """The `tinyml_dsp_filters` member; `weights` has a row per channel."""
     portable = dict(_filter_fields(site, params, weights))
-    bias = portable["filters.biases"]
-    assert isinstance(bias, ConstArray)
     kept = ("out_channels", "output_zero_point", "act_min", "act_max")
     return (
         *((f"filters.{name}", portable[f"filters.{name}"]) for name in kept),
-        ("filters.pairs", table("int32_t", dsp.pairs(params, bias.data, weights))),
+        (
+            "filters.pairs",
+            table("int32_t", dsp.pairs(params, _biases(site, params, weights), weights)),
+        ),
     )
 
 
@@ -163,14 +198,17 @@ def _mve_filter_fields(
     site: Site, params: LinearParams, weights: npt.NDArray[np.generic]
 ) -> Fields:
     """The `tinyml_mve_filters` member; `weights` has a row per channel."""
-    portable = dict(_filter_fields(site, params, weights))
-    bias = portable["filters.biases"]
-    assert isinstance(bias, ConstArray)
-    kept = ("out_channels", "output_zero_point", "act_min", "act_max")
+    return _mve_fields(params, mve.blocks(params, _biases(site, params, weights), weights))
+
+
+def _mve_fields(params: LinearParams, blocks: npt.NDArray[np.int32]) -> Fields:
     return (
-        *((f"filters.{name}", portable[f"filters.{name}"]) for name in kept),
+        ("filters.out_channels", len(params.multipliers)),
+        ("filters.output_zero_point", params.output_zero_point),
+        ("filters.act_min", params.act_min),
+        ("filters.act_max", params.act_max),
         ("filters.exact", int(mve.needs_exact(params))),
-        ("filters.blocks", table("int32_t", mve.blocks(params, bias.data, weights))),
+        ("filters.blocks", table("int32_t", blocks)),
     )
 
 

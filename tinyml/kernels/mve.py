@@ -1,5 +1,7 @@
 """Filters as the kernels for Helium want them (`tinyml_mve_filters`)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -50,3 +52,76 @@ def rescale_words(params: LinearParams, biases: Array) -> npt.NDArray[np.int32]:
     block = steps_of_four(channels)
     fours = [np.pad(v, (0, 4 * block - channels)).reshape(block, 4) for v in values]
     return np.concatenate(fours, axis=1).astype(np.int32)
+
+
+# ---- Depthwise: words of four rows ------------------------------------------------------------
+
+CHANNELS = 9362
+"""TINYML_DEPTHWISE_MVE_CHANNELS: most channels of a depthwise convolution."""
+
+_PIXELS = 8
+_LANES = 16
+_ROWS = 4
+_WORDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The window of a depthwise convolution along a row, and how it is read."""
+
+    height: int
+    width: int
+    stride: int
+    dilation: int
+
+    @property
+    def groups(self) -> int:
+        """Words to a column of the window."""
+        return -(-self.height // _ROWS)
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of four words."""
+        return -(-self.groups * self.width // _WORDS)
+
+    @property
+    def columns(self) -> int:
+        """TINYML_DEPTHWISE_MVE_COLUMNS: columns of the scratch for each column of a stride."""
+        return _PIXELS + (self.width - 1) * self.dilation // self.stride
+
+    @property
+    def scratch_bytes(self) -> int:
+        """TINYML_DEPTHWISE_CONV_S8_MVE_SCRATCH"""
+        return _LANES * _ROWS * self.groups * self.stride * self.columns
+
+    def offsets(self) -> list[int]:
+        """Where each word of the window is in the scratch, in bytes, whole vectors.
+
+        The words that fill up the last vector have no weights; of three columns with one
+        word each, the fourth is the next column, which the kernel reads for two pixels at once.
+        """
+        found = []
+        for index in range(_WORDS * self.vectors):
+            column, group = divmod(index, self.groups)
+            if column >= self.width and (self.groups, self.width) != (1, 3):
+                column = 0
+            place, phase = divmod(column * self.dilation, self.stride)
+            row = (group * self.stride + phase) * self.columns + place
+            found.append(_LANES * _ROWS * row)
+        return found
+
+    def taps(self, weights: Array) -> npt.NDArray[np.int32]:
+        """The words of each channel's weights, which are [height, width, channels]."""
+        rows = np.pad(weights, ((0, _ROWS * self.groups - self.height), (0, 0), (0, 0)))
+        words = np.ascontiguousarray(rows.transpose(2, 1, 0)).view("<i4")
+        words = words.reshape(weights.shape[2], -1)
+        return np.pad(words, ((0, 0), (0, _WORDS * self.vectors - words.shape[1])))
+
+
+def depthwise_blocks(params: LinearParams, biases: Array, taps: Array) -> npt.NDArray[np.int32]:
+    """The `blocks` of a `tinyml_depthwise_conv_s8_mve_op`."""
+    shifts = params.shifts.astype(np.int64)
+    down, left = np.minimum(shifts, 0), np.maximum(shifts, 0)
+    words = (down & 0xFF) | (left << 8) | ((down < 0).astype(np.int64) << 16)
+    head = np.stack((biases, params.multipliers, words, np.zeros_like(words)), axis=1)
+    return np.concatenate((head, taps), axis=1).astype(np.int32)

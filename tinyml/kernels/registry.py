@@ -51,15 +51,15 @@ def kernels() -> tuple[Kernel, ...]:
 
 
 def find(
-    kind: str, source: DType, result: DType, isa: tuple[str, ...], feature: str = ""
+    kind: str, source: DType, result: DType, isa: tuple[str, ...], features: tuple[str, ...] = ()
 ) -> Kernel | None:
     """The kernel for an operator: of the first instruction set in `isa` that has one.
 
-    `feature` is what the operator has that some kernels require.
+    `features` are what the operator has that some kernels require.
     """
     for name in isa:
         for kernel in kernels():
-            if kernel.isa != name or kernel.requires not in ("", feature):
+            if kernel.isa != name or kernel.requires not in ("", *features):
                 continue
             if any(service.covers(kind, source, result) for service in kernel.serves):
                 return kernel

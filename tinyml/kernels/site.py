@@ -57,9 +57,12 @@ class Site:
         name = self.node.inputs[index] if index < len(self.node.inputs) else None
         return None if name is None else self.graph.tensors[name]
 
-    def kernel(self, feature: str = "") -> Kernel:
-        """The kernel for the operator, the types of its first operand and result, and `feature`."""
-        found = registry.find(self.node.op.kind, self.x.dtype, self.y.dtype, self.isa, feature)
+    def kernel(self, *features: str) -> Kernel:
+        """The kernel for the operator, with what `features` it has, and its types.
+
+        These are the types of its first operand and result.
+        """
+        found = registry.find(self.node.op.kind, self.x.dtype, self.y.dtype, self.isa, features)
         if found is None:
             raise self.unsupported(
                 self.x,
