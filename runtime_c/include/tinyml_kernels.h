@@ -197,26 +197,30 @@ void tinyml_depthwise_conv_7x7_s8(const tinyml_depthwise_conv_square_s8_op *op,
                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out);
 
 /* tinyml_depthwise_conv_s8 for cores with Helium, with one output channel for each input channel,
- * at most TINYML_DEPTHWISE_MVE_CHANNELS.
+ * and within the limits below.
  *
- * The window of a channel is read as words of four rows, column by column, filled up to four words.
- * offsets: where each word is in the scratch from the first on. blocks: for each channel its bias,
- * as above; its multiplier; a word of the shift to the right, negated, the one to the left, and
- * whether there is one to the right, a byte each; a zero; and its weights, the bytes of the words,
- * with zeros where there is no row or column. The scratch holds the columns that eight output
- * pixels see of sixteen channels. */
+ * The window of a channel is read as words of four rows, column by column, filled up to vectors of
+ * four words. offsets: where each word is in the scratch from the first on. pairs: 1 for windows of
+ * three words at a stride of 1; then the fourth is the next column. blocks: a zero; and for each
+ * channel its weights, the bytes of the words, with zeros where there is no row or column; its
+ * bias, as above; its multiplier; a word of the shift to the right, negated, the one to the left,
+ * and whether there is one to the right, a byte each; and a zero. The scratch holds the columns
+ * that eight output pixels see of sixteen channels. */
 typedef struct {
   int32_t kernel_height;
   int32_t kernel_width;
   int32_t stride_x;
   int32_t dilation_x;
   int32_t input_zero_point;
+  int32_t pairs; /* 0 or 1 */
   const int32_t *offsets;
   tinyml_mve_filters filters;
 } tinyml_depthwise_conv_s8_mve_op;
 
 #define TINYML_DEPTHWISE_MVE_PIXELS 8
 #define TINYML_DEPTHWISE_MVE_CHANNELS 9362 /* the distance of eight pixels fits 16 bits */
+#define TINYML_DEPTHWISE_MVE_HEIGHT 8      /* of the kernel */
+#define TINYML_DEPTHWISE_MVE_STRIDE 2
 #define TINYML_DEPTHWISE_MVE_COLUMNS(kernel_width, stride_x, dilation_x) \
   (TINYML_DEPTHWISE_MVE_PIXELS + ((kernel_width)-1) * (dilation_x) / (stride_x))
 #define TINYML_DEPTHWISE_CONV_S8_MVE_SCRATCH(kernel_height, kernel_width, stride_x, dilation_x) \
@@ -321,6 +325,10 @@ typedef struct {
 /* a + b */
 void tinyml_add_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+
+/* The same for operands of one shape, on cores with Helium */
+void tinyml_add_s8_mve(const tinyml_add_s8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
 
 /* a - b */
 void tinyml_sub_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,

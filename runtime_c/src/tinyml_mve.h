@@ -50,6 +50,21 @@ static inline void tinyml_mve_fill(int8_t *to, int32_t value, int32_t n) {
       : "lr", "q0", "cc", "memory");
 }
 
+/* Loads the first `left` bytes, at most four, into lanes, and moves on to the next four. */
+static inline int32x4_t tinyml_mve_load(const int8_t **from, int32_t left) {
+  const int8_t *next = *from;
+  int32x4_t x;
+  __asm__ volatile(
+      "vctp.32 %[left]                \n"
+      "vpst                           \n"
+      "vldrbt.s32 %q[x], [%[next]], #4 \n"
+      : [x] "=w"(x), [next] "+l"(next)
+      : [left] "r"(left)
+      : "memory");
+  *from = next;
+  return x;
+}
+
 /* Stores the low bytes of the first `left` lanes; returns where the next four go. */
 static inline int8_t *tinyml_mve_store(int8_t *to, int32x4_t x, int32_t left) {
   __asm__ volatile(

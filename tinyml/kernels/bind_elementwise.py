@@ -60,8 +60,8 @@ def _operand(tensor: Tensor, sizes: tuple[int, ...], along: tuple[bool, ...]) ->
 
 
 def _binary(site: Site, params: Fields) -> KernelCall:
-    kernel = site.kernel()
     a, b, y = site.x, site.operand(1), site.y
+    kernel = site.kernel(*(("same shape",) if a.shape == b.shape else ()))
     site.require(b, DType.INT8)
     dims = _dims(a.shape, b.shape)
     if site.flatten or len(dims) > 4:

@@ -69,14 +69,15 @@ def depthwise_conv(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     _, height, width, channels = weights.shape
     square = height == width and (op.multiplier, op.dilation[1]) == (1, 1) and op.stride[1] <= 2
-    one_to_one = op.multiplier == 1 and channels <= mve.CHANNELS
+    window = mve.Window(height, width, op.stride[1], op.dilation[1])
+    one_to_one = op.multiplier == 1 and window.serves(channels)
     kernel = site.kernel(
         *((f"{height}x{width}",) if square else ()), *(("one to one",) if one_to_one else ())
     )
     params = conv_params(site.graph, site.node)
     loop = _row_loop(site, op, height, width)
     if kernel.isa == "mve":
-        return _depthwise_mve(site, kernel, op, params, loop)
+        return _depthwise_mve(site, kernel, window, params, loop)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
         small: Fields = (
@@ -95,19 +96,20 @@ def depthwise_conv(site: Site) -> KernelCall:
 
 
 def _depthwise_mve(
-    site: Site, kernel: Kernel, op: ops.DepthwiseConv2D, params: LinearParams, loop: RowLoop
+    site: Site, kernel: Kernel, window: mve.Window, params: LinearParams, loop: RowLoop
 ) -> KernelCall:
+    op = site.node.op
+    assert isinstance(op, ops.DepthwiseConv2D)
     weights = site.constant(1, DType.INT8)[0]
-    height, width, channels = weights.shape
-    window = mve.Window(height, width, op.stride[1], op.dilation[1])
-    biases = _biases(site, params, weights.reshape(-1, channels).T)
+    biases = _biases(site, params, weights.reshape(-1, weights.shape[2]).T)
     fields: Fields = (
-        *_window_fields(op, height, width),
+        *_window_fields(op, window.height, window.width),
         ("input_zero_point", params.input_zero_point),
+        ("pairs", int(window.pairs)),
         ("offsets", table("int32_t", window.offsets())),
-        *_mve_fields(params, mve.depthwise_blocks(params, biases, window.taps(weights))),
+        *_mve_fields(params, window.blocks(params, biases, weights)),
     )
-    sizes = f"{height}, {width}, {op.stride[1]}, {op.dilation[1]}"
+    sizes = f"{window.height}, {window.width}, {window.stride}, {window.dilation}"
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),

@@ -56,9 +56,6 @@ def rescale_words(params: LinearParams, biases: Array) -> npt.NDArray[np.int32]:
 
 # ---- Depthwise: words of four rows ------------------------------------------------------------
 
-CHANNELS = 9362
-"""TINYML_DEPTHWISE_MVE_CHANNELS: most channels of a depthwise convolution."""
-
 _PIXELS = 8
 _LANES = 16
 _ROWS = 4
@@ -74,6 +71,10 @@ class Window:
     stride: int
     dilation: int
 
+    def serves(self, channels: int) -> bool:
+        """Whether the kernel takes it: the limits TINYML_DEPTHWISE_MVE_* of the header."""
+        return channels <= 9362 and self.height <= 8 and self.stride <= 2
+
     @property
     def groups(self) -> int:
         """Words to a column of the window."""
@@ -83,6 +84,11 @@ class Window:
     def vectors(self) -> int:
         """Vectors of four words."""
         return -(-self.groups * self.width // _WORDS)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether a vector of four words is what two output pixels see."""
+        return (self.groups, self.width, self.stride, self.dilation) == (1, 3, 1, 1)
 
     @property
     def columns(self) -> int:
@@ -95,20 +101,20 @@ class Window:
         return _LANES * _ROWS * self.groups * self.stride * self.columns
 
     def offsets(self) -> list[int]:
-        """Where each word of the window is in the scratch, in bytes, whole vectors.
+        """Where each word of the window is in the scratch, in bytes.
 
-        The words that fill up the last vector have no weights; of three columns with one
-        word each, the fourth is the next column, which the kernel reads for two pixels at once.
+        Of pairs the fourth is the next column. Other words that fill up the last vector have
+        no weights: they may be anywhere.
         """
+        if self.pairs:
+            return [_LANES * _ROWS * column for column in range(4)]
         found = []
-        for index in range(_WORDS * self.vectors):
-            column, group = divmod(index, self.groups)
-            if column >= self.width and (self.groups, self.width) != (1, 3):
-                column = 0
+        for column in range(self.width):
             place, phase = divmod(column * self.dilation, self.stride)
-            row = (group * self.stride + phase) * self.columns + place
-            found.append(_LANES * _ROWS * row)
-        return found
+            for group in range(self.groups):
+                row = (group * self.stride + phase) * self.columns + place
+                found.append(_LANES * _ROWS * row)
+        return found + [0] * (_WORDS * self.vectors - len(found))
 
     def taps(self, weights: Array) -> npt.NDArray[np.int32]:
         """The words of each channel's weights, which are [height, width, channels]."""
@@ -117,11 +123,11 @@ class Window:
         words = words.reshape(weights.shape[2], -1)
         return np.pad(words, ((0, 0), (0, _WORDS * self.vectors - words.shape[1])))
 
-
-def depthwise_blocks(params: LinearParams, biases: Array, taps: Array) -> npt.NDArray[np.int32]:
-    """The `blocks` of a `tinyml_depthwise_conv_s8_mve_op`."""
-    shifts = params.shifts.astype(np.int64)
-    down, left = np.minimum(shifts, 0), np.maximum(shifts, 0)
-    words = (down & 0xFF) | (left << 8) | ((down < 0).astype(np.int64) << 16)
-    head = np.stack((biases, params.multipliers, words, np.zeros_like(words)), axis=1)
-    return np.concatenate((head, taps), axis=1).astype(np.int32)
+    def blocks(self, params: LinearParams, biases: Array, weights: Array) -> npt.NDArray[np.int32]:
+        """The `blocks` of a `tinyml_depthwise_conv_s8_mve_op`; `weights` as for `taps`."""
+        shifts = params.shifts.astype(np.int64)
+        down, left = np.minimum(shifts, 0), np.maximum(shifts, 0)
+        words = (down & 0xFF) | (left << 8) | ((down < 0).astype(np.int64) << 16)
+        tail = np.stack((biases, params.multipliers, words, np.zeros_like(words)), axis=1)
+        records = np.concatenate((self.taps(weights), tail), axis=1).astype(np.int32)
+        return np.concatenate((np.zeros(1, np.int32), records.reshape(-1)))
