@@ -37,6 +37,22 @@ static inline void tinyml_mve_copy(int8_t *to, const int8_t *from, int32_t n) {
       : "lr", "q0", "cc", "memory");
 }
 
+/* Copies n bytes of two vectors, n >= 0. */
+static inline void tinyml_mve_copy2(int8_t *to, int8_t *to2, const int8_t *from,
+                                    const int8_t *from2, int32_t n) {
+  __asm__ volatile(
+      "wlstp.8 lr, %[n], 2f             \n"
+      "1: vldrb.u8 q0, [%[from]], #16   \n"
+      "vldrb.u8 q1, [%[from2]], #16     \n"
+      "vstrb.8 q0, [%[to]], #16         \n"
+      "vstrb.8 q1, [%[to2]], #16        \n"
+      "letp lr, 1b                      \n"
+      "2:                               \n"
+      : [to] "+r"(to), [to2] "+r"(to2), [from] "+r"(from), [from2] "+r"(from2)
+      : [n] "r"(n)
+      : "lr", "q0", "q1", "cc", "memory");
+}
+
 /* Sets n bytes, n >= 0. */
 static inline void tinyml_mve_fill(int8_t *to, int32_t value, int32_t n) {
   __asm__ volatile(
@@ -114,128 +130,182 @@ static inline int32x4_t tinyml_mve_clamp(int32x4_t x, const tinyml_mve_output *o
 /* clang-format off */
 
 /* One step of two vectors, in q0 and q1, by four filters; `mla` sums or, in the first step, sets */
-#define TINYML_MVE_MACS2(mla)         \
-  "vldrw.u32 q2, [%[w]], #16      \n" \
-  mla " r0, q0, q2                \n" \
-  "vldrw.u32 q3, [%[w]], #16      \n" \
-  mla " r8, q1, q2                \n" \
-  mla " r2, q0, q3                \n" \
-  "vldrw.u32 q2, [%[w]], #16      \n" \
-  mla " r10, q1, q3               \n" \
-  mla " r4, q0, q2                \n" \
-  "vldrw.u32 q3, [%[w]], #16      \n" \
-  mla " r12, q1, q2               \n" \
-  mla " r6, q0, q3                \n" \
-  mla " lr, q1, q3                \n"
+#define TINYML_MVE_MACS2(mla)   \
+  "vldrw.u32 q2, [%[w]], #16\n" \
+  mla " r0, q0, q2\n"           \
+  "vldrw.u32 q3, [%[w]], #16\n" \
+  mla " r8, q1, q2\n"           \
+  mla " r2, q0, q3\n"           \
+  "vldrw.u32 q2, [%[w]], #16\n" \
+  mla " r10, q1, q3\n"          \
+  mla " r4, q0, q2\n"           \
+  "vldrw.u32 q3, [%[w]], #16\n" \
+  mla " r12, q1, q2\n"          \
+  mla " r6, q0, q3\n"           \
+  mla " lr, q1, q3\n"
 
-#define TINYML_MVE_WHOLE2             \
-  "vldrb.u8 q0, [%[x]], #16       \n" \
-  "vldrb.u8 q1, [%[y]], #16       \n"
+#define TINYML_MVE_WHOLE2      \
+  "vldrb.u8 q0, [%[x]], #16\n" \
+  "vldrb.u8 q1, [%[y]], #16\n"
 
-/* All steps but the last */
-#define TINYML_MVE_STEPS2             \
-  TINYML_MVE_WHOLE2                   \
-  TINYML_MVE_MACS2("vmladav.s8")      \
-  "subs %[steps], %[steps], #1    \n" \
-  "beq 2f                         \n" \
-  "1:                             \n" \
-  TINYML_MVE_WHOLE2                   \
-  TINYML_MVE_MACS2("vmladava.s8")     \
-  "subs %[steps], %[steps], #1    \n" \
-  "bne 1b                         \n" \
-  "2:                             \n"
+/* All whole steps: the first, one more if their number is even, and the rest two by two */
+#define TINYML_MVE_STEPS2         \
+  TINYML_MVE_WHOLE2               \
+  TINYML_MVE_MACS2("vmladav.s8")  \
+  "subs %[steps], %[steps], #1\n" \
+  "lsrs %[steps], %[steps], #1\n" \
+  "bcc 2f\n"                      \
+  TINYML_MVE_WHOLE2               \
+  TINYML_MVE_MACS2("vmladava.s8") \
+  "2:\n"                          \
+  "beq 4f\n"                      \
+  "3:\n"                          \
+  TINYML_MVE_WHOLE2               \
+  TINYML_MVE_MACS2("vmladava.s8") \
+  TINYML_MVE_WHOLE2               \
+  TINYML_MVE_MACS2("vmladava.s8") \
+  "subs %[steps], %[steps], #1\n" \
+  "bne 3b\n"                      \
+  "4:\n"
 
 /* The last step, of `tail` elements */
-#define TINYML_MVE_TAIL2              \
-  "vctp.8 %[tail]                 \n" \
-  "vpstt                          \n" \
-  "vldrbt.u8 q0, [%[x]]           \n" \
-  "vldrbt.u8 q1, [%[y]]           \n"
+#define TINYML_MVE_TAIL2        \
+  "ldr %[steps], [%[s], #28]\n" \
+  "vctp.8 %[steps]\n"           \
+  "vpstt\n"                     \
+  "vldrbt.u8 q0, [%[x]]\n"      \
+  "vldrbt.u8 q1, [%[y]]\n"
 
-#define TINYML_MVE_SUMS2                     \
-  "vmov %q[a][2], %q[a][0], r0, r4       \n" \
-  "vmov %q[a][3], %q[a][1], r2, r6       \n" \
-  "vmov %q[b][2], %q[b][0], r8, r12      \n" \
-  "vmov %q[b][3], %q[b][1], r10, lr      \n"
+/* The sums become bytes: as tinyml_mve_rescale or tinyml_mve_rescale_exact and tinyml_mve_clamp. */
+#define TINYML_MVE_FINISH2           \
+  "vmov q0[2], q0[0], r0, r4\n"      \
+  "vmov q0[3], q0[1], r2, r6\n"      \
+  "vmov q1[2], q1[0], r8, r12\n"     \
+  "vmov q1[3], q1[1], r10, lr\n"     \
+  "vldrw.u32 q4, [%[w]], #16\n"      \
+  "vldrw.u32 q2, [%[w]], #16\n"      \
+  "vldrw.u32 q3, [%[w]], #16\n"      \
+  "ldrd r8, r10, [%[s], #8]\n"       \
+  "vadd.i32 q0, q0, q4\n"            \
+  "vadd.i32 q1, q1, q4\n"            \
+  "cmp r10, #0\n"                    \
+  "bne 5f\n"                         \
+  "vqrdmulh.s32 q0, q0, q2\n"        \
+  "vqrdmulh.s32 q1, q1, q2\n"        \
+  "6:\n"                             \
+  "ldrd r0, r2, [%[s]]\n"            \
+  "vrshl.s32 q0, q0, q3\n"           \
+  "ldr r4, [%[s], #16]\n"            \
+  "vrshl.s32 q1, q1, q3\n"           \
+  "vmax.s32 q0, q0, %q[low]\n"       \
+  "vmax.s32 q1, q1, %q[low]\n"       \
+  "vmin.s32 q0, q0, %q[high]\n"      \
+  "vmin.s32 q1, q1, %q[high]\n"      \
+  "vadd.i32 q0, q0, r4\n"            \
+  "vadd.i32 q1, q1, r4\n"            \
+  "vctp.32 r8\n"                     \
+  "vpstt\n"                          \
+  "vstrbt.32 q0, [r0], #4\n"         \
+  "vstrbt.32 q1, [r2], #4\n"         \
+  "subs r8, r8, #4\n"                \
+  "ble 7f\n"                         \
+  "strd r0, r2, [%[s]]\n"            \
+  "ldrd %[steps], r6, [%[s], #20]\n" \
+  "str r8, [%[s], #8]\n"             \
+  "sub %[x], %[x], r6\n"             \
+  "sub %[y], %[y], r6\n"             \
+  "b 1b\n"                           \
+  "5:\n"                             \
+  "vldrw.u32 q4, [%[w]], #16\n"      \
+  "vshl.s32 q0, q0, q4\n"            \
+  "vshl.s32 q1, q1, q4\n"            \
+  "vqrdmulh.s32 q0, q0, q2\n"        \
+  "vqrdmulh.s32 q1, q1, q2\n"        \
+  "vand q4, q0, q3\n"                \
+  "vand q5, q1, q3\n"                \
+  "vshr.s32 q4, q4, #31\n"           \
+  "vshr.s32 q5, q5, #31\n"           \
+  "vadd.i32 q0, q0, q4\n"            \
+  "vadd.i32 q1, q1, q5\n"            \
+  "b 6b\n"                           \
+  "7:\n"
 
-#define TINYML_MVE_ASM2(code)                                                              \
-  __asm__ volatile(code TINYML_MVE_SUMS2                                                   \
-                   : [x] "+r"(next_x), [y] "+r"(next_y), [w] "+r"(w), [steps] "+r"(steps), \
-                     [a] "=w"(a), [b] "=w"(b)                                              \
-                   : [tail] "r"(tail)                                                      \
-                   : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2",   \
-                     "q3", "cc", "memory")
+#define TINYML_MVE_ASM2(sums)                                                            \
+  __asm__ volatile("1:\n" sums TINYML_MVE_FINISH2                                        \
+                   : [x] "+r"(x), [y] "+r"(y), [w] "+r"(w), [steps] "+r"(steps)          \
+                   : [s] "r"(&state), [low] "w"(low), [high] "w"(high)                   \
+                   : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", \
+                     "q3", "q4", "q5", "cc", "memory")
 
-#define TINYML_MVE_MACS1(mla)         \
-  "vldrw.u32 q1, [%[w]], #16      \n" \
-  "vldrw.u32 q2, [%[w]], #16      \n" \
-  mla " r0, q0, q1                \n" \
-  "vldrw.u32 q1, [%[w]], #16      \n" \
-  mla " r2, q0, q2                \n" \
-  "vldrw.u32 q2, [%[w]], #16      \n" \
-  mla " r4, q0, q1                \n" \
-  mla " r6, q0, q2                \n"
+#define TINYML_MVE_MACS1(mla)   \
+  "vldrw.u32 q1, [%[w]], #16\n" \
+  "vldrw.u32 q2, [%[w]], #16\n" \
+  mla " r0, q0, q1\n"           \
+  "vldrw.u32 q1, [%[w]], #16\n" \
+  mla " r2, q0, q2\n"           \
+  "vldrw.u32 q2, [%[w]], #16\n" \
+  mla " r4, q0, q1\n"           \
+  mla " r6, q0, q2\n"
 
-#define TINYML_MVE_STEPS1             \
-  "subs lr, %[steps], #1          \n" \
-  "vldrb.u8 q0, [%[x]], #16       \n" \
-  TINYML_MVE_MACS1("vmladav.s8")      \
-  "wls lr, lr, 2f                 \n" \
-  "1:                             \n" \
-  "vldrb.u8 q0, [%[x]], #16       \n" \
-  TINYML_MVE_MACS1("vmladava.s8")     \
-  "le lr, 1b                      \n" \
-  "2:                             \n"
+#define TINYML_MVE_STEPS1         \
+  "subs lr, %[steps], #1\n"       \
+  "vldrb.u8 q0, [%[x]], #16\n"    \
+  TINYML_MVE_MACS1("vmladav.s8")  \
+  "wls lr, lr, 2f\n"              \
+  "1:\n"                          \
+  "vldrb.u8 q0, [%[x]], #16\n"    \
+  TINYML_MVE_MACS1("vmladava.s8") \
+  "le lr, 1b\n"                   \
+  "2:\n"
 
-#define TINYML_MVE_TAIL1              \
-  "vctp.8 %[tail]                 \n" \
-  "vpst                           \n" \
-  "vldrbt.u8 q0, [%[x]]           \n"
+#define TINYML_MVE_TAIL1 \
+  "vctp.8 %[tail]\n"     \
+  "vpst\n"               \
+  "vldrbt.u8 q0, [%[x]]\n"
 
-#define TINYML_MVE_ASM1(code)                                                            \
-  __asm__ volatile(code                                                                  \
-                   "vmov %q[a][2], %q[a][0], r0, r4       \n"                            \
-                   "vmov %q[a][3], %q[a][1], r2, r6       \n"                            \
-                   : [x] "+r"(next_x), [w] "+r"(w), [a] "=w"(a)                          \
-                   : [steps] "r"(full), [tail] "r"(tail)                                 \
+#define TINYML_MVE_ASM1(code)                                   \
+  __asm__ volatile(code                                         \
+                   "vmov %q[a][2], %q[a][0], r0, r4\n"          \
+                   "vmov %q[a][3], %q[a][1], r2, r6\n"          \
+                   : [x] "+r"(next_x), [w] "+r"(w), [a] "=w"(a) \
+                   : [steps] "r"(full), [tail] "r"(tail)        \
                    : "r0", "r2", "r4", "r6", "lr", "q0", "q1", "q2", "cc", "memory")
 /* clang-format on */
+
+/* What the assembly has no registers for, in the order that it knows. */
+typedef struct {
+  int8_t *out_x;
+  int8_t *out_y;
+  int32_t left; /* channels */
+  int32_t exact;
+  int32_t zero_point;
+  int32_t steps; /* whole ones */
+  int32_t bytes; /* of these */
+  int32_t tail;
+} tinyml_mve_state;
 
 /* All filters applied to two vectors of 16 * full + tail elements, tail < 16; the second's outputs
  * follow the first's. */
 static inline void tinyml_mve_filter2(const tinyml_mve_filters *f, const int8_t *x, const int8_t *y,
                                       int32_t full, int32_t tail, int8_t *out) {
-  const tinyml_mve_output output = tinyml_mve_output_of(f);
+  const int32x4_t low = vdupq_n_s32(f->act_min - f->output_zero_point);
+  const int32x4_t high = vdupq_n_s32(f->act_max - f->output_zero_point);
   const int32_t *w = f->blocks;
-  int8_t *out_y = out + f->out_channels;
-  for (int32_t left = f->out_channels; left > 0; left -= 4) {
-    int32x4_t a, b;
-    const int8_t *next_x = x, *next_y = y;
-    int32_t steps = full;
-    if (tail == 0) {
-      TINYML_MVE_ASM2(TINYML_MVE_STEPS2);
-    } else if (full == 0) {
-      TINYML_MVE_ASM2(TINYML_MVE_TAIL2 TINYML_MVE_MACS2("vmladav.s8"));
-    } else {
-      TINYML_MVE_ASM2(TINYML_MVE_STEPS2 TINYML_MVE_TAIL2 TINYML_MVE_MACS2("vmladava.s8"));
-    }
-    const int32x4_t bias = vldrwq_s32(w);
-    const int32x4_t multiplier = vldrwq_s32(w + 4);
-    const int32x4_t down = vldrwq_s32(w + 8);
-    a = vaddq_s32(a, bias);
-    b = vaddq_s32(b, bias);
-    if (output.exact) {
-      const int32x4_t up = vldrwq_s32(w + 12);
-      a = tinyml_mve_rescale_exact(a, multiplier, down, up);
-      b = tinyml_mve_rescale_exact(b, multiplier, down, up);
-      w += 16;
-    } else {
-      a = tinyml_mve_rescale(a, multiplier, down);
-      b = tinyml_mve_rescale(b, multiplier, down);
-      w += 12;
-    }
-    out = tinyml_mve_store(out, tinyml_mve_clamp(a, &output), left);
-    out_y = tinyml_mve_store(out_y, tinyml_mve_clamp(b, &output), left);
+  int32_t steps = full;
+  tinyml_mve_state state = {out,
+                            out + f->out_channels,
+                            f->out_channels,
+                            f->exact,
+                            f->output_zero_point,
+                            full,
+                            full * TINYML_MVE_STEP,
+                            tail};
+  if (tail == 0) {
+    TINYML_MVE_ASM2(TINYML_MVE_STEPS2);
+  } else if (full == 0) {
+    TINYML_MVE_ASM2(TINYML_MVE_TAIL2 TINYML_MVE_MACS2("vmladav.s8"));
+  } else {
+    TINYML_MVE_ASM2(TINYML_MVE_STEPS2 TINYML_MVE_TAIL2 TINYML_MVE_MACS2("vmladava.s8"));
   }
 }
 

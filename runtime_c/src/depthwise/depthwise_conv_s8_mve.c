@@ -27,27 +27,27 @@ typedef struct {
 } source;
 
 /* clang-format off */
-#define SPREAD(vpst, fourth_load, fourth_add)    \
-  "ldm %[from], {r0, r1, r2, r3, r4, r5, r6, r8} \n" \
-  "vctp.8 %[lanes]                           \n" \
-  "ldr lr, [%[from], %[count]]               \n" \
-  "wls lr, lr, 2f                            \n" \
-  "1:                                        \n" \
-  vpst                                           \
-  "vldrbt.u8 q0, [r0]                        \n" \
-  "vldrbt.u8 q1, [r1]                        \n" \
-  "vldrbt.u8 q2, [r2]                        \n" \
-  fourth_load                                    \
-  "vst40.8 {q0, q1, q2, q3}, [%[to]]         \n" \
-  "add r0, r0, r4                            \n" \
-  "vst41.8 {q0, q1, q2, q3}, [%[to]]         \n" \
-  "add r1, r1, r5                            \n" \
-  "vst42.8 {q0, q1, q2, q3}, [%[to]]         \n" \
-  "add r2, r2, r6                            \n" \
-  "vst43.8 {q0, q1, q2, q3}, [%[to]]!        \n" \
-  fourth_add                                     \
-  "le lr, 1b                                 \n" \
-  "2:                                        \n"
+#define SPREAD(vpst, fourth_load, fourth_add)       \
+  "ldm %[from], {r0, r1, r2, r3, r4, r5, r6, r8}\n" \
+  "vctp.8 %[lanes]\n"                               \
+  "ldr lr, [%[from], %[count]]\n"                   \
+  "wls lr, lr, 2f\n"                                \
+  "1:\n"                                            \
+  vpst                                              \
+  "vldrbt.u8 q0, [r0]\n"                            \
+  "vldrbt.u8 q1, [r1]\n"                            \
+  "vldrbt.u8 q2, [r2]\n"                            \
+  fourth_load                                       \
+  "vst40.8 {q0, q1, q2, q3}, [%[to]]\n"             \
+  "add r0, r0, r4\n"                                \
+  "vst41.8 {q0, q1, q2, q3}, [%[to]]\n"             \
+  "add r1, r1, r5\n"                                \
+  "vst42.8 {q0, q1, q2, q3}, [%[to]]\n"             \
+  "add r2, r2, r6\n"                                \
+  "vst43.8 {q0, q1, q2, q3}, [%[to]]!\n"            \
+  fourth_add                                        \
+  "le lr, 1b\n"                                     \
+  "2:\n"
 
 #define SPREAD_ASM(code)                                                                        \
   __asm__ volatile(code                                                                         \
@@ -73,105 +73,105 @@ static __attribute__((noinline)) void spread(source *from, int32_t height, int32
 
 /* The first sums are those of pixels 0, 2, 4 and 6, the others of 1, 3, 5 and 7. */
 #define SUMS                     \
-  "vmov q0[2], q0[0], r0, r4 \n" \
-  "vmov q0[3], q0[1], r2, r6 \n" \
+  "vmov q0[2], q0[0], r0, r4\n"  \
+  "vmov q0[3], q0[1], r2, r6\n"  \
   "vmov q1[2], q1[0], r8, r12\n" \
   "vmov q1[3], q1[1], r10, lr\n"
 
 /* bias r0, multiplier r2, shifts r4; this one looks at the lowest byte only */
-#define RESCALE                  \
-  "vadd.i32 q0, q0, r0       \n" \
-  "vadd.i32 q1, q1, r0       \n" \
-  "vqrdmulh.s32 q0, q0, r2   \n" \
-  "vqrdmulh.s32 q1, q1, r2   \n" \
-  "vrshl.s32 q0, r4          \n" \
-  "vrshl.s32 q1, r4          \n"
+#define RESCALE               \
+  "vadd.i32 q0, q0, r0\n"     \
+  "vadd.i32 q1, q1, r0\n"     \
+  "vqrdmulh.s32 q0, q0, r2\n" \
+  "vqrdmulh.s32 q1, q1, r2\n" \
+  "vrshl.s32 q0, r4\n"        \
+  "vrshl.s32 q1, r4\n"
 
 /* As tinyml_mve_rescale_exact: the second byte is the shift to the left, the third whether there is
  * one to the right. */
-#define RESCALE_EXACT            \
-  "vadd.i32 q0, q0, r0       \n" \
-  "vadd.i32 q1, q1, r0       \n" \
-  "lsr r0, r4, #8            \n" \
-  "lsr r6, r4, #16           \n" \
-  "vshl.s32 q0, r0           \n" \
-  "vshl.s32 q1, r0           \n" \
-  "vqrdmulh.s32 q0, q0, r2   \n" \
-  "vqrdmulh.s32 q1, q1, r2   \n" \
-  "vshr.s32 q2, q0, #31      \n" \
-  "vshr.s32 q3, q1, #31      \n" \
-  "vmla.s32 q0, q2, r6       \n" \
-  "vmla.s32 q1, q3, r6       \n" \
-  "vrshl.s32 q0, r4          \n" \
-  "vrshl.s32 q1, r4          \n"
+#define RESCALE_EXACT         \
+  "vadd.i32 q0, q0, r0\n"     \
+  "vadd.i32 q1, q1, r0\n"     \
+  "lsr r0, r4, #8\n"          \
+  "lsr r6, r4, #16\n"         \
+  "vshl.s32 q0, r0\n"         \
+  "vshl.s32 q1, r0\n"         \
+  "vqrdmulh.s32 q0, q0, r2\n" \
+  "vqrdmulh.s32 q1, q1, r2\n" \
+  "vshr.s32 q2, q0, #31\n"    \
+  "vshr.s32 q3, q1, #31\n"    \
+  "vmla.s32 q0, q2, r6\n"     \
+  "vmla.s32 q1, q3, r6\n"     \
+  "vrshl.s32 q0, r4\n"        \
+  "vrshl.s32 q1, r4\n"
 
 /* The bytes of a channel go where they belong. */
-#define STORE                                \
-  "vqmovnb.s32 q0, q0                      \n" \
-  "vqmovnt.s32 q0, q1                      \n" \
-  "vmax.s16 q0, q0, %q[low]                \n" \
-  "vmin.s16 q0, q0, %q[high]               \n" \
-  "vadd.i16 q0, q0, %[zero_point]          \n" \
-  "vpst                                    \n" \
-  "vstrbt.16 q0, [%[out], %q[places]]      \n"
+#define STORE                        \
+  "vqmovnb.s32 q0, q0\n"             \
+  "vqmovnt.s32 q0, q1\n"             \
+  "vmax.s16 q0, q0, %q[low]\n"       \
+  "vmin.s16 q0, q0, %q[high]\n"      \
+  "vadd.i16 q0, q0, %[zero_point]\n" \
+  "vpst\n"                           \
+  "vstrbt.16 q0, [%[out], %q[places]]\n"
 
 /* The channels one by one, each with one vector of weights; `sums` of its words in q2 and q3, of
  * which q2 is the first. */
-#define CHANNELS(sums, rescale)        \
-  "vctp.16 %[count]                \n" \
-  "1:                              \n" \
-  "vldrw.u32 q1, [%[w]], #32       \n" \
-  "vldrw.u32 q2, [%q[at], #4]!     \n" \
-  "vldrw.u32 q0, [%[w], #-28]      \n" \
-  sums                                 \
-  SUMS                                 \
-  "ldrd r0, r2, [%[w], #-12]       \n" \
-  "ldr r4, [%[w], #-4]             \n" \
-  rescale                              \
-  STORE                                \
-  "add %[out], %[out], #1          \n" \
-  "subs %[lanes], %[lanes], #1     \n" \
-  "bne 1b                          \n"
+#define CHANNELS(sums, rescale)   \
+  "vctp.16 %[count]\n"            \
+  "1:\n"                          \
+  "vldrw.u32 q1, [%[w]], #32\n"   \
+  "vldrw.u32 q2, [%q[at], #4]!\n" \
+  "vldrw.u32 q0, [%[w], #-28]\n"  \
+  sums                            \
+  SUMS                            \
+  "ldrd r0, r2, [%[w], #-12]\n"   \
+  "ldr r4, [%[w], #-4]\n"         \
+  rescale                         \
+  STORE                           \
+  "add %[out], %[out], #1\n"      \
+  "subs %[lanes], %[lanes], #1\n" \
+  "bne 1b\n"
 
 /* With three columns at stride 1, four columns are what two pixels see. The weights of the second
  * are those of the first, a word later: a zero stands before them, and one is the last of them. */
-#define PAIRS                          \
-  "vldrw.u32 q3, [%q[at], #128]    \n" \
-  "vmladav.s8 r0, q2, q0           \n" \
-  "vmladav.s8 r8, q2, q1           \n" \
-  "vldrw.u32 q2, [%q[at], #256]    \n" \
-  "vmladav.s8 r2, q3, q0           \n" \
-  "vmladav.s8 r10, q3, q1          \n" \
-  "vldrw.u32 q3, [%q[at], #384]    \n" \
-  "vmladav.s8 r4, q2, q0           \n" \
-  "vmladav.s8 r12, q2, q1          \n" \
-  "vmladav.s8 r6, q3, q0           \n" \
-  "vmladav.s8 lr, q3, q1           \n"
+#define PAIRS                      \
+  "vldrw.u32 q3, [%q[at], #128]\n" \
+  "vmladav.s8 r0, q2, q0\n"        \
+  "vmladav.s8 r8, q2, q1\n"        \
+  "vldrw.u32 q2, [%q[at], #256]\n" \
+  "vmladav.s8 r2, q3, q0\n"        \
+  "vmladav.s8 r10, q3, q1\n"       \
+  "vldrw.u32 q3, [%q[at], #384]\n" \
+  "vmladav.s8 r4, q2, q0\n"        \
+  "vmladav.s8 r12, q2, q1\n"       \
+  "vmladav.s8 r6, q3, q0\n"        \
+  "vmladav.s8 lr, q3, q1\n"
 
 /* Each pixel has four words of its own. */
 #define SINGLES(mla, w, at, first, second) \
-  "vldrw.u32 " second ", [" at ", #64] \n" \
-  mla " r0, " first ", " w "           \n" \
-  "vldrw.u32 " first ", [" at ", #128] \n" \
-  mla " r8, " second ", " w "          \n" \
+  "vldrw.u32 " second ", [" at ", #64]\n"  \
+  mla " r0, " first ", " w "\n"            \
+  "vldrw.u32 " first ", [" at ", #128]\n"  \
+  mla " r8, " second ", " w "\n"           \
   "vldrw.u32 " second ", [" at ", #192]\n" \
-  mla " r2, " first ", " w "           \n" \
-  "vldrw.u32 " first ", [" at ", #256] \n" \
-  mla " r10, " second ", " w "         \n" \
+  mla " r2, " first ", " w "\n"            \
+  "vldrw.u32 " first ", [" at ", #256]\n"  \
+  mla " r10, " second ", " w "\n"          \
   "vldrw.u32 " second ", [" at ", #320]\n" \
-  mla " r4, " first ", " w "           \n" \
-  "vldrw.u32 " first ", [" at ", #384] \n" \
-  mla " r12, " second ", " w "         \n" \
+  mla " r4, " first ", " w "\n"            \
+  "vldrw.u32 " first ", [" at ", #384]\n"  \
+  mla " r12, " second ", " w "\n"          \
   "vldrw.u32 " second ", [" at ", #448]\n" \
-  mla " r6, " first ", " w "           \n" \
-  mla " lr, " second ", " w "          \n"
+  mla " r6, " first ", " w "\n"            \
+  mla " lr, " second ", " w "\n"
 
 /* One of several vectors of four words. */
-#define VECTOR(mla)                        \
-  "vldrw.u32 q2, [%[w]], #16           \n" \
-  "vldrw.u32 q3, [%[offsets]], #16     \n" \
-  "vadd.i32 q3, q3, %[at]              \n" \
-  "vldrw.u32 q0, [q3]                  \n" \
+#define VECTOR(mla)                   \
+  "vldrw.u32 q2, [%[w]], #16\n"       \
+  "vldrw.u32 q3, [%[offsets]], #16\n" \
+  "vadd.i32 q3, q3, %[at]\n"          \
+  "vldrw.u32 q0, [q3]\n"              \
   SINGLES(mla, "q2", "q3", "q0", "q1")
 
 #define CLOBBERS \
