@@ -28,7 +28,11 @@ typedef struct {
 
 /* clang-format off */
 #define SPREAD(vpst, fourth_load, fourth_add)       \
+  "vldrw.u32 q0, [%[from]]\n"                       \
+  "vldrw.u32 q1, [%[from], #32]\n"                  \
   "ldm %[from], {r0, r1, r2, r3, r4, r5, r6, r8}\n" \
+  "vadd.i32 q0, q0, q1\n"                           \
+  "vstrw.32 q0, [%[from]]\n"                        \
   "vctp.8 %[lanes]\n"                               \
   "ldr lr, [%[from], %[count]]\n"                   \
   "wls lr, lr, 2f\n"                                \
@@ -57,8 +61,8 @@ typedef struct {
                      "q3", "cc", "memory")
 /* clang-format on */
 
-/* Spreads what the windows see inside the map of some channels. Where `height` is less than four,
- * what stands in place of the fourth row meets weights of zero. */
+/* Spreads what the windows see inside the map of some channels, and moves on to the next. Where
+ * `height` is less than four, what stands in place of the fourth row meets weights of zero. */
 static __attribute__((noinline)) void spread(source *from, int32_t height, int32_t lanes) {
   int8_t *to = from->to;
   if (height < ROWS) {
@@ -66,7 +70,6 @@ static __attribute__((noinline)) void spread(source *from, int32_t height, int32
   } else {
     SPREAD_ASM(SPREAD("vpstttt\n", "vldrbt.u8 q3, [r3]\n", "add r3, r3, r8\n"));
   }
-  for (int32_t i = 0; i < ROWS; ++i) from->rows[i] += from->channels[i];
 }
 
 /* clang-format off */
@@ -301,25 +304,33 @@ void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
   int8_t padding[LANES];
   source from[TINYML_DEPTHWISE_MVE_STRIDE * TINYML_DEPTHWISE_MVE_HEIGHT / ROWS];
   tinyml_mve_fill(padding, op->input_zero_point, LANES);
+  for (int32_t i = 0; i < sources; ++i) {
+    for (int32_t j = 0; j < ROWS; ++j) {
+      const int32_t ky = i / stride * ROWS + j, inside = ky < height && rows[ky] != NULL;
+      from[i].pixel[j] = inside ? stride * channels : 0;
+      from[i].channels[j] = inside ? LANES : 0;
+    }
+  }
   for (int32_t x = 0; x < span->out_width; x += PIXELS, out += PIXELS * channels) {
     const int32_t count = tinyml_min(span->out_width - x, PIXELS);
     const int32_t origin = x * stride - span->pad_left;
     const int32_t wanted = (count - 1) * stride + reach;
-    if (origin < 0 || origin + wanted > span->in_width) {
-      tinyml_mve_fill(block, op->input_zero_point, next * sources);
-    }
     for (int32_t i = 0; i < sources; ++i) {
-      const int32_t phase = i % stride, first = origin + phase, ky = i / stride * ROWS;
-      const tinyml_taps inside =
-          tinyml_clip(first, span->in_width, tinyml_steps(wanted - phase, stride), stride);
+      const int32_t phase = i % stride, first = origin + phase;
+      const int32_t all = tinyml_steps(wanted - phase, stride);
+      const tinyml_taps inside = tinyml_clip(first, span->in_width, all, stride);
       const int32_t column = (first + inside.begin * stride) * channels;
-      from[i].to = block + i * next + COLUMN * inside.begin;
+      const int8_t *const *row = &rows[i / stride * ROWS];
+      int8_t *to = block + i * next;
+      if (inside.begin > 0) tinyml_mve_fill(to, op->input_zero_point, COLUMN * inside.begin);
+      from[i].to = to + COLUMN * inside.begin;
       from[i].count = inside.end - inside.begin;
       for (int32_t j = 0; j < ROWS; ++j) {
-        const int8_t *row = ky + j < height ? rows[ky + j] : NULL;
-        from[i].rows[j] = row == NULL ? padding : row + column;
-        from[i].pixel[j] = row == NULL ? 0 : stride * channels;
-        from[i].channels[j] = row == NULL ? 0 : LANES;
+        from[i].rows[j] = from[i].channels[j] == 0 ? padding : row[j] + column;
+      }
+      to += COLUMN * inside.end;
+      if (inside.end < all) {
+        tinyml_mve_fill(to, op->input_zero_point, COLUMN * (all - inside.end));
       }
     }
     const int32_t *w = f->blocks;
