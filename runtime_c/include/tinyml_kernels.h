@@ -205,27 +205,28 @@ void tinyml_depthwise_conv_7x7_s8(const tinyml_depthwise_conv_square_s8_op *op,
  * channel its weights, the bytes of the words, with zeros where there is no row or column; its
  * bias, as above; its multiplier; a word of the shift to the right, negated, the one to the left,
  * and whether there is one to the right, a byte each; and a zero. The scratch holds the columns
- * that eight output pixels see of sixteen channels. */
+ * that so many output pixels see of sixteen channels. */
 typedef struct {
   int32_t kernel_height;
   int32_t kernel_width;
   int32_t stride_x;
   int32_t dilation_x;
   int32_t input_zero_point;
-  int32_t pairs; /* 0 or 1 */
+  int32_t pixels; /* computed together, 8 or 16 */
+  int32_t pairs;  /* 0 or 1 */
   const int32_t *offsets;
   tinyml_mve_filters filters;
 } tinyml_depthwise_conv_s8_mve_op;
 
-#define TINYML_DEPTHWISE_MVE_PIXELS 8
 #define TINYML_DEPTHWISE_MVE_CHANNELS 9362 /* the distance of eight pixels fits 16 bits */
 #define TINYML_DEPTHWISE_MVE_HEIGHT 8      /* of the kernel */
 #define TINYML_DEPTHWISE_MVE_STRIDE 2
-#define TINYML_DEPTHWISE_MVE_COLUMNS(kernel_width, stride_x, dilation_x) \
-  (TINYML_DEPTHWISE_MVE_PIXELS + ((kernel_width)-1) * (dilation_x) / (stride_x))
-#define TINYML_DEPTHWISE_CONV_S8_MVE_SCRATCH(kernel_height, kernel_width, stride_x, dilation_x) \
+#define TINYML_DEPTHWISE_MVE_COLUMNS(kernel_width, stride_x, dilation_x, pixels) \
+  ((pixels) + ((kernel_width)-1) * (dilation_x) / (stride_x))
+#define TINYML_DEPTHWISE_CONV_S8_MVE_SCRATCH(kernel_height, kernel_width, stride_x, dilation_x, \
+                                             pixels)                                            \
   (64 * (((kernel_height) + 3) / 4) *                                                           \
-   (stride_x)*TINYML_DEPTHWISE_MVE_COLUMNS(kernel_width, stride_x, dilation_x))
+   (stride_x)*TINYML_DEPTHWISE_MVE_COLUMNS(kernel_width, stride_x, dilation_x, pixels))
 
 void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out,

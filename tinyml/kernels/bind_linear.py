@@ -69,7 +69,7 @@ def depthwise_conv(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     _, height, width, channels = weights.shape
     square = height == width and (op.multiplier, op.dilation[1]) == (1, 1) and op.stride[1] <= 2
-    window = mve.Window(height, width, op.stride[1], op.dilation[1])
+    window = mve.Window(height, width, op.stride[1], op.dilation[1], site.y.shape[2])
     one_to_one = op.multiplier == 1 and window.serves(channels)
     kernel = site.kernel(
         *((f"{height}x{width}",) if square else ()), *(("one to one",) if one_to_one else ())
@@ -105,17 +105,18 @@ def _depthwise_mve(
     fields: Fields = (
         *_window_fields(op, window.height, window.width),
         ("input_zero_point", params.input_zero_point),
+        ("pixels", window.pixels),
         ("pairs", int(window.pairs)),
         ("offsets", table("int32_t", window.offsets())),
         *_mve_fields(params, window.blocks(params, biases, weights)),
     )
-    sizes = f"{window.height}, {window.width}, {window.stride}, {window.dilation}"
+    sizes = (window.height, window.width, window.stride, window.dilation, window.pixels)
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
         scratch_bytes=window.scratch_bytes,
-        scratch_macro=f"{kernel.scratch}({sizes})",
+        scratch_macro=f"{kernel.scratch}({', '.join(map(str, sizes))})",
     )
 
 

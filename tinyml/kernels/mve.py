@@ -70,6 +70,7 @@ class Window:
     width: int
     stride: int
     dilation: int
+    out_width: int
 
     def serves(self, channels: int) -> bool:
         """Whether the kernel takes it: the limits TINYML_DEPTHWISE_MVE_* of the header."""
@@ -91,9 +92,14 @@ class Window:
         return (self.groups, self.width, self.stride, self.dilation) == (1, 3, 1, 1)
 
     @property
+    def pixels(self) -> int:
+        """Output pixels whose columns are in the scratch at a time."""
+        return 2 * _PIXELS if self.stride == 1 and self.out_width > _PIXELS else _PIXELS
+
+    @property
     def columns(self) -> int:
         """TINYML_DEPTHWISE_MVE_COLUMNS: columns of the scratch for each column of a stride."""
-        return _PIXELS + (self.width - 1) * self.dilation // self.stride
+        return self.pixels + (self.width - 1) * self.dilation // self.stride
 
     @property
     def scratch_bytes(self) -> int:

@@ -1,18 +1,18 @@
-/* Eight output pixels of sixteen channels at a time. The input columns that they see are first
- * spread over the scratch so that one word holds four rows of a column and channel: VST4 does that
- * for sixteen channels at once. A gathering load then takes four such words, all 16 bytes of one
- * channel, and VMLADAV sums their products with as many weights. The eight sums, of one channel,
+/* Eight or sixteen output pixels of sixteen channels at a time. The input columns that they see are
+ * first spread over the scratch so that one word holds four rows of a column and channel: VST4 does
+ * that for sixteen channels at once. A gathering load then takes four such words, all 16 bytes of
+ * one channel, and VMLADAV sums their products with as many weights. Eight sums, of one channel,
  * share all that follows. */
 #include "tinyml_kernels.h"
 #include "tinyml_mve.h"
 #include "tinyml_window.h"
 
 enum {
-  PIXELS = TINYML_DEPTHWISE_MVE_PIXELS, /* output pixels computed together */
-  LANES = 16,                           /* channels spread together */
-  ROWS = 4,                             /* of a word */
-  WORD = 4,                             /* bytes */
-  WORDS = 4,                            /* of a vector */
+  PIXELS = 8, /* output pixels computed together */
+  LANES = 16, /* channels spread together */
+  ROWS = 4,   /* of a word */
+  WORD = 4,   /* bytes */
+  WORDS = 4,  /* of a vector */
   COLUMN = LANES * ROWS
 };
 
@@ -118,22 +118,30 @@ static __attribute__((noinline)) void spread(source *from, int32_t height, int32
   "vpst\n"                           \
   "vstrbt.16 q0, [%[out], %q[places]]\n"
 
+/* The same for all eight pixels, and no limits but those of a byte. */
+#define STORE_ALL                     \
+  "vqmovnb.s32 q0, q0\n"              \
+  "vqmovnt.s32 q0, q1\n"              \
+  "vqadd.s16 q0, q0, %[zero_point]\n" \
+  "vqmovnb.s16 q0, q0\n"              \
+  "vstrb.16 q0, [%[out], %q[places]]\n"
+
 /* The channels one by one, each with one vector of weights; `sums` of its words in q2 and q3, of
  * which q2 is the first. */
-#define CHANNELS(sums, rescale)   \
-  "vctp.16 %[count]\n"            \
-  "1:\n"                          \
-  "vldrw.u32 q1, [%[w]], #32\n"   \
-  "vldrw.u32 q2, [%q[at], #4]!\n" \
-  "vldrw.u32 q0, [%[w], #-28]\n"  \
-  sums                            \
-  SUMS                            \
-  "ldrd r0, r2, [%[w], #-12]\n"   \
-  "ldr r4, [%[w], #-4]\n"         \
-  rescale                         \
-  STORE                           \
-  "add %[out], %[out], #1\n"      \
-  "subs %[lanes], %[lanes], #1\n" \
+#define CHANNELS(sums, rescale, store) \
+  "vctp.16 %[count]\n"                 \
+  "1:\n"                               \
+  "vldrw.u32 q1, [%[w]], #32\n"        \
+  "vldrw.u32 q2, [%q[at], #4]!\n"      \
+  "vldrw.u32 q0, [%[w], #-28]\n"       \
+  sums                                 \
+  SUMS                                 \
+  "ldrd r0, r2, [%[w], #-12]\n"        \
+  "ldr r4, [%[w], #-4]\n"              \
+  rescale                              \
+  store                                \
+  "add %[out], %[out], #1\n"           \
+  "subs %[lanes], %[lanes], #1\n"      \
   "bne 1b\n"
 
 /* With three columns at stride 1, four columns are what two pixels see. The weights of the second
@@ -188,11 +196,12 @@ typedef struct {
   uint16x8_t places; /* of eight bytes */
   int32_t zero_point;
   int32_t exact;
-  int32_t count; /* of pixels */
+  int32_t count;       /* of pixels */
+  int32_t whole_range; /* all bytes are in the range of the output */
 } common;
 
-#define CHANNELS_ASM(sums, rescale)                                                   \
-  __asm__ volatile(CHANNELS(sums, rescale)                                            \
+#define CHANNELS_ASM(sums, rescale, store)                                            \
+  __asm__ volatile(CHANNELS(sums, rescale, store)                                     \
                    : [w] "+r"(w), [at] "+w"(at), [out] "+r"(out), [lanes] "+r"(lanes) \
                    : [low] "w"(c->low), [high] "w"(c->high), [places] "w"(c->places), \
                      [count] "r"(c->count), [zero_point] "r"(c->zero_point)           \
@@ -233,9 +242,11 @@ static __attribute__((noinline)) const int32_t *filter_pairs(const common *c, co
                                                              uint32x4_t at, int32_t lanes,
                                                              int8_t *out) {
   if (c->exact) {
-    CHANNELS_ASM(PAIRS, RESCALE_EXACT);
+    CHANNELS_ASM(PAIRS, RESCALE_EXACT, STORE);
+  } else if (c->count == PIXELS && c->whole_range) {
+    CHANNELS_ASM(PAIRS, RESCALE, STORE_ALL);
   } else {
-    CHANNELS_ASM(PAIRS, RESCALE);
+    CHANNELS_ASM(PAIRS, RESCALE, STORE);
   }
   return w;
 }
@@ -244,9 +255,9 @@ static __attribute__((noinline)) const int32_t *filter_singles(const common *c, 
                                                                uint32x4_t at, int32_t lanes,
                                                                int8_t *out) {
   if (c->exact) {
-    CHANNELS_ASM(SINGLES("vmladav.s8", "q0", "%q[at]", "q2", "q3"), RESCALE_EXACT);
+    CHANNELS_ASM(SINGLES("vmladav.s8", "q0", "%q[at]", "q2", "q3"), RESCALE_EXACT, STORE);
   } else {
-    CHANNELS_ASM(SINGLES("vmladav.s8", "q0", "%q[at]", "q2", "q3"), RESCALE);
+    CHANNELS_ASM(SINGLES("vmladav.s8", "q0", "%q[at]", "q2", "q3"), RESCALE, STORE);
   }
   return w;
 }
@@ -287,7 +298,7 @@ void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
   const tinyml_mve_filters *f = &op->filters;
   const int32_t channels = f->out_channels, stride = op->stride_x, height = op->kernel_height;
   const int32_t next =
-      COLUMN * TINYML_DEPTHWISE_MVE_COLUMNS(op->kernel_width, stride, op->dilation_x);
+      COLUMN * TINYML_DEPTHWISE_MVE_COLUMNS(op->kernel_width, stride, op->dilation_x, op->pixels);
   const int32_t reach = (op->kernel_width - 1) * op->dilation_x + 1;
   const int32_t sources = stride * ((height + ROWS - 1) / ROWS);
   int8_t *const block = scratch;
@@ -298,7 +309,8 @@ void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
               vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)channels),
               f->output_zero_point,
               f->exact,
-              PIXELS};
+              PIXELS,
+              f->act_min == INT8_MIN && f->act_max == INT8_MAX};
   const uint32x4_t at = vaddq_n_u32(vreinterpretq_u32_s32(vldrwq_s32(op->offsets)),
                                     (uint32_t)(uintptr_t)block - WORD);
   int8_t padding[LANES];
@@ -311,8 +323,8 @@ void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
       from[i].channels[j] = inside ? LANES : 0;
     }
   }
-  for (int32_t x = 0; x < span->out_width; x += PIXELS, out += PIXELS * channels) {
-    const int32_t count = tinyml_min(span->out_width - x, PIXELS);
+  for (int32_t x = 0; x < span->out_width; x += op->pixels, out += op->pixels * channels) {
+    const int32_t count = tinyml_min(span->out_width - x, op->pixels);
     const int32_t origin = x * stride - span->pad_left;
     const int32_t wanted = (count - 1) * stride + reach;
     for (int32_t i = 0; i < sources; ++i) {
@@ -333,17 +345,20 @@ void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
         tinyml_mve_fill(to, op->input_zero_point, COLUMN * (all - inside.end));
       }
     }
-    const int32_t *w = f->blocks;
-    c.count = count;
-    for (int32_t channel = 0; channel < channels; channel += LANES) {
+    const int32_t *w = f->blocks, *next_w = w;
+    for (int32_t channel = 0; channel < channels; channel += LANES, w = next_w) {
       const int32_t lanes = tinyml_min(channels - channel, LANES);
+      int8_t *to = out + channel;
       for (int32_t i = 0; i < sources; ++i) spread(&from[i], height, lanes);
-      if (op->pairs) {
-        w = filter_pairs(&c, w, at, lanes, out + channel);
-      } else if (vectors == 1) {
-        w = filter_singles(&c, w, at, lanes, out + channel);
-      } else {
-        w = filter_vectors(&c, w, op->offsets, vectors, block, lanes, out + channel);
+      for (int32_t i = 0; i < count; i += PIXELS, to += PIXELS * channels) {
+        c.count = tinyml_min(count - i, PIXELS);
+        if (op->pairs) {
+          next_w = filter_pairs(&c, w, vaddq_n_u32(at, (uint32_t)(COLUMN * i)), lanes, to);
+        } else if (vectors == 1) {
+          next_w = filter_singles(&c, w, vaddq_n_u32(at, (uint32_t)(COLUMN * i)), lanes, to);
+        } else {
+          next_w = filter_vectors(&c, w, op->offsets, vectors, block + COLUMN * i, lanes, to);
+        }
       }
     }
   }
