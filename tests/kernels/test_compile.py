@@ -140,6 +140,13 @@ def pointwise_graph(channels: int) -> Graph:
     return case(ops.Conv2D(), (x, w), (y,), {}).graph
 
 
+def depthwise_graph(channels: int) -> Graph:
+    x, y = tensor("x", (1, 5, 14, channels), QUANT), tensor("y", (1, 1, 12, channels), QUANT)
+    data = np.ones((1, 5, 3, channels), np.int8)
+    w = tensor("w", data.shape, Quant((0.5,), (0,)), data=data)
+    return case(ops.DepthwiseConv2D(), (x, w), (y,), {}).graph
+
+
 @pytest.mark.parametrize("channels", [1, 3, 64])
 @pytest.mark.parametrize(
     ("make", "isa"),
@@ -149,6 +156,7 @@ def pointwise_graph(channels: int) -> Graph:
         (conv_graph, "dsp"),
         (pointwise_graph, "dsp"),
         (conv_graph, "mve"),
+        (depthwise_graph, "mve"),
     ],
 )
 def test_scratch_macro(

@@ -24,7 +24,7 @@ from tinyml.emit import emit
 from tinyml.ir import ops
 from tinyml.ir.graph import DType, Graph, Quant
 from tinyml.kernels import bind
-from tinyml.kernels.registry import kernels
+from tinyml.kernels.registry import by_name, kernels
 from tinyml.link import Client
 from tinyml.memory import plan_memory
 from tinyml.memory.check import check_plan
@@ -45,6 +45,8 @@ def kinds(isa: str) -> list[str]:
     """The operators that kernels of an instruction set serve."""
     return sorted({op for k in kernels() if k.isa == isa for s in k.serves for op in s.ops})
 
+
+RELU = ops.Activation.RELU
 
 KINDS = sorted({kind for isa in CORES for kind in kinds(isa)})
 
@@ -106,6 +108,16 @@ def drawn(kind: str, count: int) -> list[Case]:
     return [one for one in collect(cases(kind), count) if one.graph.nodes[0].op.kind == kind]
 
 
+def clamped(one: Case) -> Case:
+    """The same with a ReLU whose range is all bytes, as most networks have them."""
+    (node,) = one.graph.nodes
+    (y,) = one.graph.results(node)
+    below = replace(y, quant=Quant(y.q.scales, (-128,)))
+    op = replace(node.op, activation=RELU)
+    tensors = {**one.graph.tensors, y.name: below}
+    return Case(replace(one.graph, tensors=tensors, nodes=(replace(node, op=op),)), one.inputs)
+
+
 def test_every_instruction_set_has_a_core() -> None:
     assert set(CORES) == {k.isa for k in kernels()} - {"portable"}
     assert all(load_board(name).isa[0] == isa for isa, name in CORES.items())
@@ -117,6 +129,13 @@ def test_equals_reference(isa: str, kind: str, tmp_path: Path) -> None:
     for kernel in kernels():
         if kernel.isa == isa and any(kind in service.ops for service in kernel.serves):
             assert runs[kernel.name] >= LEAST_EXAMPLES, (kernel.name, runs)
+
+
+@pytest.mark.parametrize("isa", CORES)
+def test_equals_reference_below_a_relu(isa: str, tmp_path: Path) -> None:
+    """Sums below zero are all one byte then, of which some kernels make use."""
+    some = [clamped(one) for kind in kinds(isa) for one in drawn(kind, 200)]
+    check(some, load_board(CORES[isa]), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["qemu-cortex-m7", "qemu-cortex-m33"])
@@ -136,12 +155,11 @@ def test_clang(isa: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", list_boards())
 def test_a_board_gets_the_kernels_of_its_first_instruction_set(name: str) -> None:
     board = load_board(name)
-    by_name = {kernel.name: kernel for kernel in kernels()}
     for kind in KINDS:
         used = set()
         for one in drawn(kind, 80)[::6]:
             call = bind(one.graph, one.graph.nodes[0], board.isa)
-            used.add(by_name[call.kernel].isa)
+            used.add(by_name(call.kernel).isa)
         assert used <= set(board.isa)
         assert next(isa for isa in board.isa if isa == "portable" or kind in kinds(isa)) in used
 
@@ -157,23 +175,41 @@ def test_which_boards_have_which_extension() -> None:
 
 
 def rescales(
-    exponent: float, sums: npt.NDArray[np.floating], zero_point: int, activation: ops.Activation
+    exponent: float,
+    sums: npt.NDArray[np.floating],
+    zero_point: int,
+    op: ops.Conv2D | ops.DepthwiseConv2D,
+    side: int,
 ) -> Case:
-    """A convolution with these sums, a channel for each, rescaled by 2**exponent."""
+    """A convolution of side x side with these sums, a channel for each, rescaled by 2**exponent."""
     channels = len(sums)
-    x = tensor("x", (1, 1, 3, 1), Quant((1.0,), (0,)))
     quant = Quant((f32(2.0**exponent),), (0,))
-    w = tensor("w", (channels, 1, 1, 1), quant, data=np.zeros((channels, 1, 1, 1), np.int8))
+    depth, shape = 1, (channels, side, side, 1)
+    if isinstance(op, ops.DepthwiseConv2D):
+        depth, shape = channels, (1, side, side, channels)
+    x = tensor("x", (1, side, side + 2, depth), Quant((1.0,), (0,)))
+    w = tensor("w", shape, quant, data=np.zeros(shape, np.int8))
     b = tensor("b", (channels,), quant, DType.INT32, sums.astype(np.int32))
-    y = tensor("y", (1, 1, 3, channels), Quant((1.0,), (zero_point,)))
-    return case(
-        ops.Conv2D(activation=activation), (x, w, b), (y,), {"x": np.zeros(x.shape, np.int8)}
-    )
+    (y_shape,) = op.infer((x.shape, w.shape, None))
+    y = tensor("y", y_shape, Quant((1.0,), (zero_point,)))
+    return case(op, (x, w, b), (y,), {"x": np.zeros(x.shape, np.int8)})
 
 
-@pytest.mark.parametrize("isa", CORES)
-@pytest.mark.parametrize("activation", [ops.Activation.NONE, ops.Activation.RELU])
-def test_rescale_at_extremes(isa: str, activation: ops.Activation, tmp_path: Path) -> None:
+LINEAR: list[tuple[str, ops.Conv2D | ops.DepthwiseConv2D, int]] = [
+    ("conv_1x1_s8_dsp", ops.Conv2D(), 1),
+    ("conv_1x1_s8_mve", ops.Conv2D(), 1),
+    ("conv_1x1_s8_mve", ops.Conv2D(activation=RELU), 1),
+    ("depthwise_conv_s8_mve", ops.DepthwiseConv2D(), 3),
+    ("depthwise_conv_s8_mve", ops.DepthwiseConv2D(activation=RELU), 3),
+    ("depthwise_conv_s8_mve", ops.DepthwiseConv2D(stride=(2, 2)), 3),
+    ("depthwise_conv_s8_mve", ops.DepthwiseConv2D(), 5),
+]
+
+
+@pytest.mark.parametrize(("kernel", "op", "side"), LINEAR)
+def test_rescale_at_extremes(
+    kernel: str, op: ops.Conv2D | ops.DepthwiseConv2D, side: int, tmp_path: Path
+) -> None:
     """All shifts in use, sums at ties and at the limits of the short way and of int32."""
     rng = np.random.default_rng(5)
     some = []
@@ -187,8 +223,7 @@ def test_rescale_at_extremes(isa: str, activation: ops.Activation, tmp_path: Pat
         sums = sums[(sums >= -(2**31)) & (sums < 2**31)]
         # The reference, like TFLite, wraps where a left shift overflows; the sums stay below.
         sums = sums[np.abs(sums) < 2.0 ** (31 - max(0, np.ceil(exponent + 1e-9) + 1))]
-        some.append(
-            rescales(exponent, rng.permutation(sums), (-128, 127, 0, 5)[index % 4], activation)
-        )
-    kernels_run = check(some, load_board(CORES[isa]), tmp_path)
-    assert kernels_run[f"conv_1x1_s8_{isa}"] == len(some)
+        zero_point = (-128, 127, 0, 5)[index % 4]
+        some.append(rescales(exponent, rng.permutation(sums), zero_point, op, side))
+    kernels_run = check(some, load_board(CORES[by_name(kernel).isa]), tmp_path)
+    assert kernels_run[kernel] == len(some)
