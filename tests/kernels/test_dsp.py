@@ -134,7 +134,7 @@ def test_equals_reference(isa: str, kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("isa", CORES)
 def test_equals_reference_below_a_relu(isa: str, tmp_path: Path) -> None:
     """Sums below zero are all one byte then, of which some kernels make use."""
-    some = [clamped(one) for kind in kinds(isa) for one in drawn(kind, 200)]
+    some = [clamped(one) for kind in kinds(isa) for one in drawn(kind, 80)]
     check(some, load_board(CORES[isa]), tmp_path)
 
 
