@@ -16,7 +16,7 @@ C_SOURCES = $(shell find runtime_c -name '*.[ch]')
 
 .PHONY: help
 help:  ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(VENV)/.setup tools  ## Build the digits firmware, boot it in QEMU, check every byte
@@ -52,6 +52,27 @@ format: $(VENV)/.dev  ## Format Python and C
 .PHONY: bench
 bench: $(VENV)/.dev tools  ## Measure every model and rewrite the tables in benchmarks/
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.kernels
+
+.PHONY: bench-diff
+bench-diff: $(VENV)/.dev tools  ## Measure again; fail where a figure has grown by over 2 %
+	$(BIN)/python -m benchmarks --diff --inputs 2
+
+.PHONY: sweep
+sweep: $(VENV)/.dev tools  ## Measure what memory costs in time, and rewrite benchmarks/sweep.md
+	$(BIN)/python -m benchmarks.sweep
+
+.PHONY: pictures
+pictures: $(VENV)/.dev  ## Draw the pictures of docs/planning.md from plans of real networks
+	$(BIN)/python docs/draw.py
+
+.PHONY: planners
+planners: $(VENV)/.dev  ## Plan what other planners published figures of; rewrite docs/planning.md
+	$(BIN)/python -m benchmarks.planners
+
+.PHONY: costs
+costs: $(VENV)/.dev tools  ## Measure what kernels cost, for what `tinyml plan` predicts
+	$(BIN)/python -m benchmarks.costs
 
 .PHONY: lock
 lock: $(VENV)/.setup  ## Renew requirements.lock from pyproject.toml

@@ -1,11 +1,13 @@
 """Builds, verifies and profiles real models, and writes the table `benchmarks/models.md`.
 
-Run it as `make bench`, or `python -m benchmarks [--inputs N] [MODEL ...]`.
-Every row is measured on the spot: the firmware runs in QEMU, its outputs are
-held against the reference, instructions are counted by the emulator.
+Run it as `make bench`, or `python -m benchmarks [--inputs N] [MODEL ...]`; `make bench-diff`
+holds what it measures against the committed figures, `benchmarks/baseline.json`. Every row is
+measured on the spot: the firmware runs in QEMU, its outputs are held against the
+reference, instructions are counted by the emulator.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import tomllib
@@ -23,11 +25,27 @@ from tinyml.results import BuildReport, ProfileReport, VerifyReport
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parents[1] / "shared" / "models"
 TABLE = HERE / "models.md"
+BASELINE = HERE / "baseline.json"
 
 BOARDS = ("stm32", "qemu-cortex-m7")
 """The first one that a model fits is taken."""
 
+WIDE = "qemu-cortex-m55"
+"""Measured, too, where the whole input lies in the arena."""
+
 ALSO_ON: dict[str, tuple[str, ...]] = {"mcunetv2_large_224_int8": ("host",)}
+
+PULL_MACS = {
+    "vww_96_int8": 0.56,
+    "person_detect": 1.06,
+    "mcunet_vww_80_int8": 1.06,
+    "mcunet_person_detection_128x160_int8": 1.02,
+    "mcunetv2_large_224_int8": 1.10,
+}
+"""How much work, times the model's own, may go into reading an input in pieces."""
+
+TOLERANCE = 1.02
+"""What `make bench-diff` lets a figure grow by."""
 
 HEAD = """\
 # Real models, measured
@@ -50,6 +68,8 @@ class Way:
 
     io: str
     feed: str
+    macs_limit: float | None = None
+    """Times the model's own; the figure of the goals for an input that is pulled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +83,7 @@ class Row:
 
 def measure(model: Path, board: str, way: Way, inputs: int, work: Path) -> Row:
     out = work / f"{model.stem}-{board}-{way.io}-{way.feed}"
-    built = pipeline.build(model, board, out, io=way.io, feed=way.feed)
+    built = pipeline.build(model, board, out, io=way.io, feed=way.feed, macs_limit=way.macs_limit)
     checked = pipeline.verify(out, inputs=inputs)
     return Row(model.stem, way, built, checked, pipeline.profile(out))
 
@@ -73,7 +93,8 @@ def measure_all(models: list[Path], inputs: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as work:
         for model in track(models, "measuring", console=Console(stderr=True)):
             for way in _ways(model):
-                boards = (_board_for(model, way), *ALSO_ON.get(model.stem, ()))
+                boards = [_board_for(model, way), *ALSO_ON.get(model.stem, ())]
+                boards += [WIDE] if way.feed == "whole" and _fits(model, WIDE, way) else []
                 rows += [measure(model, board, way, inputs, Path(work)) for board in boards]
     return rows
 
@@ -84,8 +105,8 @@ def _ways(model: Path) -> list[Way]:
     ways = [Way("model", "whole")]
     if floats:
         ways.append(Way("int8", "whole"))
-    rows = Way("int8", "rows")
-    return [*ways, rows] if _fits(model, BOARDS[-1], rows) else ways
+    pieces = (Way("int8", "rows"), Way("int8", "pull", PULL_MACS.get(model.stem)))
+    return [*ways, *(way for way in pieces if _fits(model, BOARDS[-1], way))]
 
 
 def _board_for(model: Path, way: Way) -> str:
@@ -94,7 +115,7 @@ def _board_for(model: Path, way: Way) -> str:
 
 def _fits(model: Path, board: str, way: Way) -> bool:
     try:
-        pipeline.plan(model, board, io=way.io, feed=way.feed)
+        pipeline.plan(model, board, io=way.io, feed=way.feed, macs_limit=way.macs_limit)
     except PlanError:
         return False
     return True
@@ -131,11 +152,40 @@ def _line(row: Row, peer: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def figures(row: Row) -> dict[str, int]:
+    """What must not grow."""
+    counted, built = row.counted, row.built
+    found = {"arena": built.arena_bytes, "sram": built.sram_bytes, "flash": built.flash_bytes}
+    if counted.unit == "instructions":
+        found["instructions"] = counted.total
+    return found
+
+
+def key(row: Row) -> str:
+    """What a row is of."""
+    return f"{row.model} {row.built.board} {row.way.io} {row.way.feed}"
+
+
+def worse(rows: list[Row], baseline: dict[str, dict[str, int]]) -> list[str]:
+    """A line for every figure that has grown by more than the tolerance."""
+    lines = []
+    for row in rows:
+        before = baseline.get(key(row), {})
+        for name, now in figures(row).items():
+            if name in before and now > before[name] * TOLERANCE:
+                change = now / before[name] - 1
+                lines.append(f"{key(row)}: {name} {before[name]:,} -> {now:,} ({change:+.1%})")
+    return lines
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", type=Path, help="default: all shared models")
     parser.add_argument("--inputs", type=int, default=20, help="inputs to verify with")
     parser.add_argument("--out", type=Path, default=TABLE, help="where the table goes")
+    parser.add_argument(
+        "--diff", action="store_true", help="write nothing; fail if a figure has grown over 2 %%"
+    )
     options = parser.parse_args()
     models = options.models or sorted(MODELS.glob("*.tflite"))
     if not models:
@@ -143,9 +193,18 @@ def main() -> int:
         return 2
     rows = measure_all(models, options.inputs)
     text = table(rows)
+    exact = all(row.checked.bit_exact for row in rows)
+    if options.diff:
+        print(text)
+        lines = worse(rows, json.loads(BASELINE.read_text(encoding="utf-8")))
+        print("\n".join(lines) or "no figure has grown by more than 2 %")
+        return 0 if exact and not lines else 1
+    if not options.models:
+        kept = {key(row): figures(row) for row in rows}
+        BASELINE.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     options.out.write_text(HEAD + text, encoding="utf-8")
     print(text)
-    return 0 if all(row.checked.bit_exact for row in rows) else 1
+    return 0 if exact else 1
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from tinyml.errors import (
     TinymlError,
     UnsupportedError,
 )
+from tinyml.options import parse_bytes, parse_patches
 from tinyml.results import Result
 
 EXIT_BUG: Final = 70
@@ -48,20 +49,41 @@ Project = Annotated[
 ]
 BoardName = Annotated[str, typer.Option("--board", help="See `tinyml boards`.", show_default=False)]
 Sram = Annotated[
-    int | None, typer.Option("--sram", min=1, help="The most bytes that the arena may take.")
+    int | None,
+    typer.Option(
+        "--sram",
+        parser=parse_bytes,
+        metavar="BYTES",
+        help="The most bytes that the arena may take (64K is 65536): the fastest plan that fits.",
+    ),
+]
+MacsLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--macs-limit",
+        metavar="X",
+        help="The most work, times the model's own MACs: the least memory within it.",
+    ),
 ]
 Schedule = Annotated[
     str,
     typer.Option(
-        help="layer: one operator after the other; stream: rows through ring buffers; "
-        "auto: what needs the least memory."
+        help="layer: one operator after the other; stream: rows through ring buffers; patch: the "
+        "first operators tile by tile; auto: the best of all."
     ),
+]
+Patches = Annotated[
+    str | None,
+    typer.Option(metavar="YxX", help="The grid of --schedule patch: rows x columns of patches."),
+]
+PatchOps = Annotated[
+    int | None, typer.Option(min=1, help="How many operators --schedule patch runs in patches.")
 ]
 Feed = Annotated[
     str,
     typer.Option(
-        help="How the input comes; whole: all of it lies in RAM; "
-        "rows: one after the other (with --io int8)."
+        help="How the input comes; whole: all of it lies in RAM; rows: one after the other; "
+        "pull: read in pieces from slower memory, some more than once (both with --io int8)."
     ),
 ]
 Io = Annotated[
@@ -85,13 +107,30 @@ def plan(
     model: Model,
     board: BoardName,
     sram: Sram = None,
+    macs_limit: MacsLimit = None,
     schedule: Schedule = "auto",
+    patches: Patches = None,
+    patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Draw the plan on a page of its own, too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Place every buffer, and show the memory each layer needs."""
-    result = pipeline.plan(model, board, sram=sram, schedule=schedule, feed=feed, io=io)
+    result = pipeline.plan(
+        model,
+        board,
+        html=html,
+        sram=sram,
+        macs_limit=macs_limit,
+        schedule=schedule,
+        patches=None if patches is None else parse_patches(patches),
+        patch_ops=patch_ops,
+        feed=feed,
+        io=io,
+    )
     _show(result, report.plan, as_json)
 
 
@@ -104,13 +143,27 @@ def build(
         typer.Option("--out", "-o", help="Where the project goes.", show_default="MODEL-BOARD"),
     ] = None,
     sram: Sram = None,
+    macs_limit: MacsLimit = None,
     schedule: Schedule = "auto",
+    patches: Patches = None,
+    patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
     as_json: Json = False,
 ) -> None:
     """Generate the C project and compile the firmware."""
-    result = pipeline.build(model, board, out, sram=sram, schedule=schedule, feed=feed, io=io)
+    result = pipeline.build(
+        model,
+        board,
+        out,
+        sram=sram,
+        macs_limit=macs_limit,
+        schedule=schedule,
+        patches=None if patches is None else parse_patches(patches),
+        patch_ops=patch_ops,
+        feed=feed,
+        io=io,
+    )
     _show(result, report.build, as_json)
 
 
@@ -131,10 +184,17 @@ def verify(
 
 
 @app.command()
-def profile(project: Project, port: Port = None, as_json: Json = False) -> None:
+def profile(
+    project: Project,
+    port: Port = None,
+    cycles: Annotated[
+        bool, typer.Option("--cycles", help="Estimate cycles, too, for a core in an emulator.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Count what each layer costs: instructions in an emulator, cycles on a board."""
     with report.progress(_ERRORS, "profiling") as progress:
-        result = pipeline.profile(project, port=port, progress=progress)
+        result = pipeline.profile(project, port=port, cycles=cycles, progress=progress)
     _show(result, report.profile, as_json)
 
 

@@ -1,11 +1,12 @@
 """Graphs, plans and boards put into words: internal data -> the reports of `results`."""
 
+from itertools import groupby
 from pathlib import Path
 
 from tinyml.board import Board
+from tinyml.choose import Candidate, Choice, pareto
 from tinyml.ir.graph import Graph, Node, Shape, Tensor
 from tinyml.memory.draw import draw
-from tinyml.planning import Plan
 from tinyml.results import (
     BoardInfo,
     BuildReport,
@@ -17,6 +18,8 @@ from tinyml.results import (
     SegmentPlan,
     TensorInfo,
 )
+from tinyml.schedule.schedule import Schedule, SegmentKind
+from tinyml.schedule.work import macs_by_node
 from tinyml.toolchain import Firmware
 
 
@@ -36,10 +39,15 @@ def inspection(model: Path, graph: Graph) -> Inspection:
     )
 
 
-def plan_report(model: Path, board: Board, plan: Plan, model_macs: int) -> PlanReport:
-    """A plan, layer by layer; `model_macs` are the MACs of the model as it was imported."""
+def plan_report(model: Path, board: Board, imported: Graph, choice: Choice) -> PlanReport:
+    """The plan that was chosen, layer by layer, and what there was to choose from.
+
+    `imported` is the graph as the model has it.
+    """
+    plan = choice.taken.plan
     graph, memory = plan.graph, plan.memory
     rings = plan.schedule.ring_rows
+    macs = macs_by_node(graph, plan.schedule, plan.calls)
     nodes = {node.name: node for node in graph.nodes}
     layers, segments = [], []
     for index, (segment, peak) in enumerate(zip(plan.schedule.segments, memory.peaks, strict=True)):
@@ -50,7 +58,7 @@ def plan_report(model: Path, board: Board, plan: Plan, model_macs: int) -> PlanR
                 op=node.op.kind,
                 inputs=_shapes(graph, node)[0],
                 outputs=_shapes(graph, node)[1],
-                macs=graph.macs(node),
+                macs=macs[node.name],
                 peak_sram_bytes=peak,
                 kernel=plan.calls[node.name].kernel,
                 segment=index,
@@ -63,10 +71,10 @@ def plan_report(model: Path, board: Board, plan: Plan, model_macs: int) -> PlanR
                 kind=segment.kind.value,
                 ops=segment.nodes,
                 peak_sram_bytes=peak,
-                macs=sum(graph.macs(node) for node in members),
+                macs=sum(macs[name] for name in segment.nodes),
+                patches=(len(segment.bands), len(segment.strips)) if segment.bands else None,
             )
         )
-    macs = sum(segment.macs for segment in segments)
     return PlanReport(
         model=str(model),
         board=board.name,
@@ -74,14 +82,38 @@ def plan_report(model: Path, board: Board, plan: Plan, model_macs: int) -> PlanR
         arena_bytes=memory.arena_bytes,
         lower_bound_bytes=memory.lower_bound,
         optimal=memory.optimal,
-        macs=macs,
-        model_macs=model_macs,
-        feed=plan.feed,
+        macs=sum(macs.values()),
+        model_macs=sum(imported.macs(node) for node in imported.nodes),
+        feed=plan.schedule.feed.value,
         segments=tuple(segments),
         layers=tuple(layers),
-        pareto=(ParetoPoint(memory.arena_bytes, macs),),
+        pareto=tuple(map(_point, pareto(choice.found))),
         picture=draw(graph, plan.schedule, memory, width=80),
     )
+
+
+def _point(candidate: Candidate) -> ParetoPoint:
+    memory = candidate.plan.memory
+    return ParetoPoint(
+        arena_bytes=memory.arena_bytes,
+        peak_sram_bytes=max(memory.peaks, default=0),
+        macs=candidate.macs,
+        schedule=in_words(candidate.plan.schedule),
+    )
+
+
+def in_words(schedule: Schedule) -> str:
+    """The segments, with how many operators each has: "patch 1x4 (9), 3 layers, stream (8)"."""
+    words = []
+    for kind, same in groupby(schedule.segments, key=lambda segment: segment.kind):
+        found = list(same)
+        if kind is SegmentKind.LAYER:
+            words.append("1 layer" if len(found) == 1 else f"{len(found)} layers")
+            continue
+        for segment in found:
+            grid = f" {len(segment.bands)}x{len(segment.strips)}" if segment.bands else ""
+            words.append(f"{kind.value}{grid} ({len(segment.nodes)})")
+    return ", ".join(words)
 
 
 def build_report(firmware: Firmware) -> BuildReport:

@@ -23,7 +23,17 @@ _PROGRAMS = (
 )
 
 _PACKAGES = (
-    *("numpy", "scipy", "jinja2", "pyserial", "cobs", "pyelftools", "tflite", "flatbuffers"),
+    *(
+        "numpy",
+        "scipy",
+        "jinja2",
+        "pyserial",
+        "cobs",
+        "pyelftools",
+        "capstone",
+        "tflite",
+        "flatbuffers",
+    ),
     *("typer", "rich"),
 )
 

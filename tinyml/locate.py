@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Sequence
 
-from tinyml.emit.manifest import TensorEntry
+from tinyml.emit.pieces import Piece, joined
 from tinyml.fill import Fill
 from tinyml.link import Client
 
@@ -12,38 +12,36 @@ def first_wrong_piece(
     client: Client,
     inputs: Sequence[bytes | Fill],
     where: tuple[int, int],
-    entry: TensorEntry,
+    pieces: Sequence[Piece],
     want: bytes,
-) -> tuple[int, bytes]:
+) -> tuple[Piece, bytes]:
     """Of output `where` (op, output), known to differ from `want`, a piece that is wrong.
 
-    Where it begins in the tensor, in bytes, and what the target has there: the whole
-    tensor, or the first wrong row where the op runs row by row. That takes as many runs as
-    the number of rows has binary digits, because only the last rows are in memory at any
-    time, and each run tells the checksum of all rows up to one.
+    `pieces` are all of the output in the order in which they are computed, `want` is the
+    tensor. Which piece it is, and what the target has there: all of the tensor, or the first
+    wrong row or part of a row where the op computes such. That takes as many runs as the number
+    of pieces has binary digits, because only the last ones are in memory at any time, and
+    each run tells the checksum of all pieces up to one.
 
     Only if the target does not compute the same in every run may the piece be right.
     """
-    if not entry.row_bytes:
-        client.invoke(inputs, stop_after=where)
-        return 0, client.read_arena(entry.offset, entry.bytes)
-    right, wrong = 0, entry.bytes // entry.row_bytes
+    right, wrong = 0, len(pieces)
     while wrong - right > 1:
-        rows = (right + wrong) // 2
-        if _agrees(client, inputs, where, want[: rows * entry.row_bytes]):
-            right = rows
+        count = (right + wrong) // 2
+        if _agrees(client, inputs, where, joined(want, pieces[:count])):
+            right = count
         else:
-            wrong = rows
-    start = right * entry.row_bytes
-    client.invoke(inputs, stop_after=where, stop_bytes=start + entry.row_bytes)
-    slot = right % entry.ring_rows if entry.ring_rows else right
-    return start, client.read_arena(entry.offset + slot * entry.row_bytes, entry.row_bytes)
+            wrong = count
+    piece = pieces[right]
+    until = sum(piece.bytes for piece in pieces[: right + 1])
+    client.invoke(inputs, stop_after=where, stop_bytes=until)
+    return piece, client.read_arena(piece.place, piece.bytes)
 
 
 def _agrees(
     client: Client, inputs: Sequence[bytes | Fill], where: tuple[int, int], want: bytes
 ) -> bool:
-    """Whether the output begins with `want`, a number of whole rows."""
+    """Whether the output begins with `want`, a number of whole pieces."""
     run = client.invoke(inputs, checksums=True, stop_after=where, stop_bytes=len(want))
     found = [r for r in run.records if (r.op, r.output) == where]
     return [(r.bytes, r.crc) for r in found] == [(len(want), zlib.crc32(want))]

@@ -5,22 +5,20 @@ travels between them is data: a `Graph`, a `Plan`, a `Project`, a `Firmware`,
 and for people and scripts the reports of `tinyml.results`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
-from tinyml import describe, importers, memory, passes, toolchain
-from tinyml.board import Board, list_boards, load_board
+from tinyml import describe, importers, toolchain
+from tinyml.board import list_boards, load_board
+from tinyml.choose import choose
 from tinyml.doctor import diagnose
 from tinyml.emit import emit, open_project
-from tinyml.emit.fit import check_fit
-from tinyml.emit.view import model_view
 from tinyml.errors import PlanError
-from tinyml.ir.graph import Array, Graph
-from tinyml.kernels import bind
-from tinyml.kernels.call import KernelCall
+from tinyml.ir.graph import Array
 from tinyml.link import Progress
-from tinyml.memory.check import check_plan
-from tinyml.planning import Plan
+from tinyml.options import OptionArguments, PlanOptions
+from tinyml.picture import plan_picture
 from tinyml.profile import profile_project
 from tinyml.results import (
     BoardList,
@@ -32,14 +30,7 @@ from tinyml.results import (
     RunReport,
     VerifyReport,
 )
-from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.schedule import Schedule
-from tinyml.schedule.search import best_schedule, calls_of, stream_schedule
 from tinyml.verify import deployed_graph, run_project, verify_project
-
-SCHEDULES = ("auto", "layer", "stream")
-FEEDS = ("whole", "rows")
-IOS = ("model", "int8")
 
 
 def inspect(model: Path) -> Inspection:
@@ -47,75 +38,20 @@ def inspect(model: Path) -> Inspection:
     return describe.inspection(model, importers.load(model))
 
 
-def make_plan(
-    graph: Graph,
-    board: Board,
-    *,
-    sram: int | None = None,
-    schedule: str = "auto",
-    feed: str = "whole",
-) -> Plan:
-    """Optimise `graph`, choose kernels and schedule, place every buffer; proven by the checker.
-
-    `schedule` is "layer" (one operator after the other), "stream" (rows through ring
-    buffers wherever that can be) or "auto": whatever needs the smallest arena. `feed` is
-    "whole" (the input lies in the arena) or "rows" (the application hands it over row by
-    row, and only some of its rows are stored; PlanError where the model does not allow it).
-    `sram` limits the arena, in bytes. Raises PlanError, with the least that is
-    needed, when that or the board's memory is too small.
-    """
-    graph = passes.optimize(graph)
-    layer_calls = {node.name: bind(graph, node, board.isa) for node in graph.nodes}
-    row_calls = {node.name: bind(graph, node, board.isa, flatten=False) for node in graph.nodes}
-    candidates: list[Schedule] = []
-    fed = feed == "rows"
-    if fed and schedule == "layer":
-        raise PlanError(
-            "layer by layer, the first operator needs the whole input",
-            hint="--feed rows goes with --schedule auto or stream",
-        )
-    if schedule in ("auto", "layer") and not fed:
-        candidates.append(layer_schedule(graph, layer_calls))
-    if schedule == "auto":
-        candidates.append(best_schedule(graph, layer_calls, row_calls, fed=fed))
-    if schedule == "stream":
-        candidates.append(stream_schedule(graph, layer_calls, row_calls, fed=fed))
-    plans = [_placed(graph, each, calls_of(each, layer_calls, row_calls)) for each in candidates]
-    made = min(plans, key=lambda plan: plan.memory.arena_bytes)
-    least = made.memory.arena_bytes
-    if sram is not None and least > sram:
-        raise PlanError(
-            f"model '{graph.name}' needs an arena of at least {least:,} bytes, "
-            f"--sram allows {sram:,}",
-            hint=f"give --sram {least} or more, or take a model with smaller maps",
-        )
-    check_fit(made, model_view(made), board)
-    return made
-
-
-def _placed(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> Plan:
-    """The plan of one schedule, checked."""
-    graph = reordered(graph, schedule)
-    placed = memory.plan_memory(graph, schedule, calls)
-    check_plan(graph, schedule, calls, placed)
-    return Plan(graph, calls, schedule, placed, "rows" if schedule.fed else "whole")
-
-
 def plan(
-    model: Path,
-    board: str,
-    *,
-    sram: int | None = None,
-    schedule: str = "auto",
-    feed: str = "whole",
-    io: str = "model",
+    model: Path, board: str, *, html: Path | None = None, **arguments: Unpack[OptionArguments]
 ) -> PlanReport:
-    """Where every buffer lies and what each layer needs; options as for `build`."""
-    io = _checked_io(schedule, feed, io)
-    target, graph = load_board(board), deployed_graph(model, io)
-    model_macs = sum(graph.macs(node) for node in graph.nodes)
-    made = make_plan(graph, target, sram=sram, schedule=schedule, feed=feed)
-    return describe.plan_report(model, target, made, model_macs)
+    """Where every buffer lies and what each layer needs; with `html`, drawn on a page, too.
+
+    For the other keywords see `PlanOptions`.
+    """
+    options = PlanOptions(**arguments)
+    target, graph = load_board(board), deployed_graph(model, options.deployed_io)
+    choice = choose(graph, target, options)
+    report = describe.plan_report(model, target, graph, choice)
+    if html is not None:
+        _write(html, plan_picture(choice.taken.plan, report))
+    return report
 
 
 def build(
@@ -123,26 +59,21 @@ def build(
     board: str,
     out: Path | None = None,
     *,
-    sram: int | None = None,
-    schedule: str = "auto",
-    feed: str = "whole",
-    io: str = "model",
     compiler: str = "auto",
+    **arguments: Unpack[OptionArguments],
 ) -> BuildReport:
     """Generate the project in `out` (default: MODEL-BOARD, here) and compile it.
 
-    `io` is "model", for inputs and outputs as the model has them, or "int8", for
-    int8 in place of float32, which a `feed` of "rows" implies. For `sram`, `schedule` and
-    `feed` see `make_plan`.
+    For the other keywords see `PlanOptions`.
     """
-    io = _checked_io(schedule, feed, io)
-    target, graph = load_board(board), deployed_graph(model, io)
+    options = PlanOptions(**arguments)
+    target, graph = load_board(board), deployed_graph(model, options.deployed_io)
     project = emit(
-        make_plan(graph, target, sram=sram, schedule=schedule, feed=feed),
+        choose(graph, target, options).taken.plan,
         target,
         Path(f"{model.stem}-{board}") if out is None else out,
         source=model.read_bytes(),
-        options={"schedule": schedule, "feed": feed, "io": io, "sram": sram},
+        options=options.to_json(),
     )
     return describe.build_report(toolchain.build(project, compiler))
 
@@ -174,10 +105,17 @@ def verify(
 
 
 def profile(
-    project: Path, *, port: str | None = None, progress: Progress | None = None
+    project: Path,
+    *,
+    port: str | None = None,
+    cycles: bool = False,
+    progress: Progress | None = None,
 ) -> ProfileReport:
-    """What each layer costs on the target, and the memory it touches."""
-    return profile_project(open_project(project), port=port, progress=progress)
+    """What each layer costs on the target, and the memory it touches.
+
+    With `cycles`, also an estimate of the cycles that an emulated core would take.
+    """
+    return profile_project(open_project(project), port=port, cycles=cycles, progress=progress)
 
 
 def run(
@@ -201,13 +139,10 @@ def doctor() -> DoctorReport:
     return diagnose()
 
 
-def _checked_io(schedule: str, feed: str, io: str) -> str:
-    """`io`, or what `feed` makes of it; PlanError for an option that there is not."""
-    options = (("schedule", schedule, SCHEDULES), ("feed", feed, FEEDS), ("io", io, IOS))
-    for option, given, known in options:
-        if given not in known:
-            raise PlanError(
-                f"--{option} {given} is not known to this version",
-                hint=f"one of {', '.join(known)}",
-            )
-    return "int8" if feed == "rows" else io
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PlanError(
+            f"cannot write '{path}': {error.strerror or error}", hint="name another file"
+        ) from error

@@ -1,5 +1,6 @@
 """What an inference costs on the target: per op, and in memory really touched."""
 
+from tinyml.cycles import estimate
 from tinyml.emit import Project
 from tinyml.link import Progress
 from tinyml.results import LayerProfile, ProfileReport
@@ -11,7 +12,7 @@ SAMPLE = 3
 
 
 def profile_project(
-    project: Project, *, port: str | None, progress: Progress | None
+    project: Project, *, port: str | None, cycles: bool, progress: Progress | None
 ) -> ProfileReport:
     """Counts one inference on random input; see `pipeline.profile`."""
     model = deployed(project)
@@ -23,6 +24,7 @@ def profile_project(
         if progress:
             progress(1, 2)
         touched = client.high_water(data)
+    estimated = estimate(project, data) if cycles else None
     ops = project.manifest.ops
     return ProfileReport(
         project=str(project.root),
@@ -36,4 +38,6 @@ def profile_project(
         arena_bytes=project.manifest.arena_bytes,
         arena_bytes_touched=touched.arena_bytes,
         stack_bytes_used=touched.stack_bytes,
+        estimated_cycles=estimated.cycles if estimated else None,
+        cycles_model=estimated.model if estimated else "",
     )

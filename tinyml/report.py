@@ -24,6 +24,8 @@ from tinyml.results import (
     VerifyReport,
 )
 
+_FEEDS = {"rows": "comes row by row", "pull": "is read in pieces through a callback"}
+
 VALUES_SHOWN = 16
 """Output elements that `tinyml run` prints per tensor; --json has them all."""
 
@@ -57,9 +59,30 @@ def plan(console: Console, report: PlanReport) -> None:
         console,
         ("board", report.board),
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
-        *([("input", "comes row by row")] if report.feed == "rows" else []),
+        *([("input", _FEEDS[report.feed])] if report.feed in _FEEDS else []),
         ("MACs", _macs(report)),
     )
+    if len(report.pareto) > 1:
+        console.print(_pareto(report))
+
+
+def _pareto(report: PlanReport) -> Table:
+    """What else there is: less memory for more work, or the reverse."""
+    table = _table(
+        ("", "left"),
+        ("arena", "right"),
+        ("MACs", "right"),
+        ("x", "right"),
+        ("schedule", "left"),
+        numbered=False,
+    )
+    for point in report.pareto:
+        taken = (point.arena_bytes, point.macs) == (report.arena_bytes, report.macs)
+        times = f"{point.macs / report.model_macs:.2f}" if report.model_macs else "-"
+        table.add_row(
+            "*" if taken else "", f"{point.arena_bytes:,}", f"{point.macs:,}", times, point.schedule
+        )
+    return table
 
 
 def layers(console: Console, report: PlanReport) -> None:
@@ -162,6 +185,11 @@ def profile(console: Console, report: ProfileReport) -> None:
     _facts(
         console,
         ("total", f"{report.total:,} {report.unit} per inference on {report.board}"),
+        *(
+            [("cycles", f"{report.estimated_cycles:,} estimated ({report.cycles_model})")]
+            if report.estimated_cycles is not None
+            else []
+        ),
         ("arena", f"{report.arena_bytes_touched:,} bytes touched of {report.arena_bytes:,}"),
         ("stack", f"{report.stack_bytes_used:,} bytes used"),
     )

@@ -62,8 +62,9 @@ class LayerPlan:
     inputs: tuple[tuple[int, ...], ...]
     outputs: tuple[tuple[int, ...], ...]
     macs: int
+    """What is executed, as in its segment."""
     peak_sram_bytes: int
-    """Live arena bytes while the operator's segment runs."""
+    """The most live arena bytes while the operator's segment runs."""
     kernel: str
     """The C kernel; empty for an operator that is only a view."""
     segment: int
@@ -80,14 +81,20 @@ class SegmentPlan:
     ops: tuple[str, ...]
     peak_sram_bytes: int
     macs: int
+    """What is executed: in patches, some of it more than once."""
+    patches: tuple[int, int] | None
+    """Rows and columns of the grid of patches; None where the maps are not divided."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParetoPoint:
-    """One choice between memory and work."""
+    """One choice between memory and work that no other beats in both."""
 
+    arena_bytes: int
     peak_sram_bytes: int
     macs: int
+    schedule: str
+    """In a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +201,10 @@ class ProfileReport(Result):
     arena_bytes: int
     arena_bytes_touched: int
     stack_bytes_used: int
+    estimated_cycles: int | None = None
+    """Of an emulated core, if they were asked for."""
+    cycles_model: str = ""
+    """What they are estimated with."""
 
 
 @dataclass(frozen=True, slots=True)

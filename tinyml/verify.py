@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from tinyml import importers, passes, reference
 from tinyml.emit import Project
+from tinyml.emit.pieces import Piece, input_pieces, joined, output_pieces
 from tinyml.errors import CheckFailedError, ModelError
 from tinyml.fill import Fill
 from tinyml.ir.graph import Array, Graph, Node
@@ -25,6 +26,7 @@ from tinyml.locate import first_wrong_piece
 from tinyml.results import Mismatch, RunReport, VerifyReport
 from tinyml.runners import open_target
 from tinyml.samples import as_arrays, draw_samples
+from tinyml.schedule.copies import RECOMPUTED, Again, with_copies
 from tinyml.toolchain import elf_path
 
 
@@ -36,6 +38,10 @@ class Deployed:
     optimized: Graph
     nodes: tuple[Node, ...]
     """Nodes of `optimized` by their index on the target."""
+    pieces: Mapping[tuple[int, int], Sequence[Piece]]
+    """Of every output (op, output), as the target computes it."""
+    read: Sequence[Piece]
+    """Of the input, if the target reads it in pieces; else none."""
 
 
 def deployed_graph(model: Path, io: str) -> Graph:
@@ -47,7 +53,8 @@ def deployed_graph(model: Path, io: str) -> Graph:
 def deployed(project: Project) -> Deployed:
     """The graphs of a project; ModelError when this version would not make the same ones."""
     imported = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
-    optimized = passes.optimize(imported)
+    again = [Again.recorded(each) for each in project.manifest.options.get(RECOMPUTED, [])]
+    optimized = with_copies(passes.optimize(imported), again)
     by_name = {node.name: node for node in optimized.nodes}
     names = [op.name for op in project.manifest.ops]
     if set(names) != set(by_name):
@@ -55,7 +62,18 @@ def deployed(project: Project) -> Deployed:
             f"'{project.root}' was made by tinyml {project.manifest.version}, whose passes differ",
             hint="build the project again",
         )
-    return Deployed(imported, optimized, tuple(by_name[name] for name in names))
+    manifest = project.manifest
+    return Deployed(
+        imported,
+        optimized,
+        tuple(by_name[name] for name in names),
+        {
+            (op, output): output_pieces(manifest, op, output)
+            for op, entry in enumerate(manifest.ops)
+            for output in range(len(entry.outputs))
+        },
+        input_pieces(manifest) if manifest.pull else (),
+    )
 
 
 @contextmanager
@@ -97,7 +115,7 @@ def verify_project(
     found: list[_Comparison] = []
     with connected(project, port) as client:
         for index, (sample, arrays) in enumerate(zip(given, checked, strict=True)):
-            found.append(_compare(client, project, model, index, sample, arrays))
+            found.append(_compare(client, model, index, sample, arrays))
             if progress:
                 progress(index + 1, len(checked))
     return VerifyReport(
@@ -149,7 +167,6 @@ class _Comparison:
 
 def _compare(
     client: Client,
-    project: Project,
     model: Deployed,
     index: int,
     sample: Sequence[Array | Fill],
@@ -161,6 +178,7 @@ def _compare(
     inner = reference.run(model.optimized, feed, keep=True)
 
     run = client.invoke(data, checksums=True)
+    _check_read(model, run, arrays)
     outputs = range(len(model.imported.outputs))
     actual = _typed(model.imported, [client.read_output(i) for i in outputs])
     pairs = {name: (expected[name], actual[name]) for name in model.imported.outputs}
@@ -169,13 +187,13 @@ def _compare(
     where = _first_difference(model, run, inner)
     if where is not None:
         op, output = where
-        entry = project.manifest.ops[op].outputs[output]
-        want = inner[entry.name]
+        name = model.nodes[op].outputs[output]
+        want = inner[name]
         raw = bytearray(want.tobytes())
-        start, piece = first_wrong_piece(client, data, where, entry, bytes(raw))
-        raw[start : start + len(piece)] = piece
+        piece, there = first_wrong_piece(client, data, where, model.pieces[where], bytes(raw))
+        raw[piece.start : piece.start + piece.bytes] = there
         got = np.frombuffer(raw, want.dtype).reshape(want.shape)
-        first = _mismatch(index, model.nodes[op], entry.name, want, got)
+        first = _mismatch(index, model.nodes[op], name, want, got)
         if first is None:
             raise CheckFailedError(
                 f"op '{model.nodes[op].name}' differs from the reference in one run and not in "
@@ -197,10 +215,25 @@ def _compare(
     )
 
 
+def _check_read(model: Deployed, run: Invocation, arrays: Sequence[Array]) -> None:
+    """CheckFailedError where the target has read other parts of its input than it was to read."""
+    if model.read:
+        want = joined(arrays[0].tobytes(), model.read)
+        if (len(want), zlib.crc32(want)) != (run.read_bytes, run.read_crc):
+            raise CheckFailedError(
+                f"the target read {run.read_bytes} bytes of its input, in other pieces than the "
+                f"{len(want)} that its plan says",
+                hint="build the project again, and flash it",
+            )
+
+
 def _first_difference(
     model: Deployed, run: Invocation, inner: Mapping[str, Array]
 ) -> tuple[int, int] | None:
-    """(op, output) of the first op output on the target that is not the reference's."""
+    """(op, output) of the first op output on the target that is not the reference's.
+
+    First in the order of the ops: in a stream, an op may have rows before one that it reads has.
+    """
     seen = {(record.op, record.output) for record in run.records}
     every = {(op, i) for op, node in enumerate(model.nodes) for i in range(len(node.outputs))}
     if seen != every:
@@ -208,8 +241,9 @@ def _first_difference(
             f"the target reported {len(seen)} op outputs, the model has {len(every)}",
             hint="build the project again",
         )
-    for record in run.records:
-        want = inner[model.nodes[record.op].outputs[record.output]].tobytes()
+    for record in sorted(run.records, key=lambda record: (record.op, record.output)):
+        whole = inner[model.nodes[record.op].outputs[record.output]].tobytes()
+        want = joined(whole, model.pieces[record.op, record.output])
         if (len(want), zlib.crc32(want)) != (record.bytes, record.crc):
             return record.op, record.output
     return None

@@ -88,34 +88,53 @@ typedef struct {
 void tinyml_conv_1x1_s8(const tinyml_conv_1x1_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
 
-/* The filters of the kernels for cores with the DSP extension, otherwise as above.
+/* What becomes of sums in the kernels for cores with the DSP extension. */
+typedef struct {
+  int32_t channels;
+  int32_t zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  int32_t exact; /* 1: scales are in the form that serves all, not in the one that is quick */
+} tinyml_dsp_outputs;
+
+/* Scales of those kernels: a multiplier is doubled, modulo 2^32, and beside it stands a byte, which
+ * is -shift - 1; multipliers are 2^30 at least and shifts negative. With `exact` both may be any,
+ * and the byte is shift + TINYML_DSP_EXACT. */
+#define TINYML_DSP_EXACT 32
+
+/* The filters of those kernels, otherwise as above.
  *
  * pairs: for each pair of channels (an odd last one is a pair with itself) its two biases; its
  * weights, filled up to whole words with zeros, four of the one and four of the other by turns; its
- * two multipliers; and a word whose two low bytes are the two channels' -shift, where these are
- * positive and neither a sum nor a rounding of one can overflow, doubled and with the output's zero
- * point added. Elsewhere these bytes are shift + TINYML_DSP_EXACT, and the word is negative. */
+ * two multipliers; and a word of their two bytes and, in the upper half, 2 * zero_point + 1. */
 typedef struct {
-  int32_t out_channels;
-  int32_t output_zero_point;
-  int32_t act_min;
-  int32_t act_max;
+  tinyml_dsp_outputs out;
   const int32_t *pairs;
 } tinyml_dsp_filters;
 
-#define TINYML_DSP_EXACT 32
-
-/* tinyml_conv_s8; the scratch holds the windows of two pixels, widened to 16 bits, and one. */
+/* tinyml_conv_s8. Where pixels are not whole words, the words of all rows of a filter come first,
+ * then the rests of all rows together. The scratch holds the windows of two pixels, widened to 16
+ * bits; with such pixels also a row of both. */
 typedef struct {
   tinyml_conv_window window;
   tinyml_dsp_filters filters;
 } tinyml_conv_s8_dsp_op;
 
 #define TINYML_CONV_S8_DSP_SCRATCH(kernel_height, kernel_width, in_channels) \
-  (20 * (((kernel_height) * (kernel_width) * (in_channels) + 3) / 4))
+  (16 * (((kernel_height) * (kernel_width) * (in_channels) + 3) / 4) +       \
+   ((in_channels) % 4 == 0 ? 0 : 2 * (kernel_width) * (in_channels)))
 
 void tinyml_conv_s8_dsp(const tinyml_conv_s8_dsp_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out, void *scratch);
+
+/* The same with a kernel_width of 3, a stride_x and a dilation_x of 1, in_channels in whole words,
+ * and quick scales. Of each row of a filter, its three taps of the first four channels come first,
+ * then those of the next. The scratch holds four columns, widened to 16 bits. */
+#define TINYML_CONV_W3_S8_DSP_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (8 * (kernel_height) * (in_channels))
+
+void tinyml_conv_w3_s8_dsp(const tinyml_conv_s8_dsp_op *op, const tinyml_span *span,
+                           const int8_t *const *rows, int8_t *out, void *scratch);
 
 /* tinyml_conv_1x1_s8; the scratch holds two pixels, widened to 16 bits. */
 typedef struct {
@@ -196,6 +215,35 @@ void tinyml_depthwise_conv_5x5_s8(const tinyml_depthwise_conv_square_s8_op *op,
 void tinyml_depthwise_conv_7x7_s8(const tinyml_depthwise_conv_square_s8_op *op,
                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out);
 
+/* The same on cores with the DSP extension, for four channels or more, four (a quad) at a time;
+ * where the number of channels is no multiple of four the last quad is that of the last four.
+ *
+ * quads: for each quad its four biases (less input_zero_point * sum(weights)); its weights, column
+ * by column, for each two rows a and b two words with the bytes (a0, a1, b0, b1) and (a2, a3, b2,
+ * b3), for the last row one with (c0, c1, c2, c3), where 0..3 are the channels; its four
+ * multipliers; and a word with a byte for each channel, -shift - 1, where all shifts are negative
+ * and no sum can overflow, doubled. Elsewhere these bytes are shift + TINYML_DSP_EXACT, and the
+ * word is negative. */
+typedef struct {
+  int32_t stride_x;
+  int32_t input_zero_point;
+  int32_t channels;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  const int32_t *quads;
+} tinyml_depthwise_conv_square_s8_dsp_op;
+
+void tinyml_depthwise_conv_3x3_s8_dsp(const tinyml_depthwise_conv_square_s8_dsp_op *op,
+                                      const tinyml_span *span, const int8_t *const *rows,
+                                      int8_t *out);
+void tinyml_depthwise_conv_5x5_s8_dsp(const tinyml_depthwise_conv_square_s8_dsp_op *op,
+                                      const tinyml_span *span, const int8_t *const *rows,
+                                      int8_t *out);
+void tinyml_depthwise_conv_7x7_s8_dsp(const tinyml_depthwise_conv_square_s8_dsp_op *op,
+                                      const tinyml_span *span, const int8_t *const *rows,
+                                      int8_t *out);
+
 /* tinyml_depthwise_conv_s8 for cores with Helium, with one output channel for each input channel,
  * and within the limits below.
  *
@@ -244,6 +292,24 @@ typedef struct {
 
 void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int8_t *in,
                                int8_t *out);
+
+/* The same.
+ *
+ * fours: for each four channels, filled up with zeros, their biases, and their weights, filled up
+ * to whole words with zeros, four of each by turns; scales: for each four channels, scale_step
+ * words apart (0: all alike), their multipliers and a word of their bytes. */
+typedef struct {
+  int32_t batches;
+  int32_t in_features;
+  int32_t weights_zero_point; /* 0 unless out.exact */
+  tinyml_dsp_outputs out;
+  const int32_t *fours;
+  const int32_t *scales;
+  int32_t scale_step;
+} tinyml_fully_connected_s8_dsp_op;
+
+void tinyml_fully_connected_s8_dsp(const tinyml_fully_connected_s8_dsp_op *op, const int8_t *in,
+                                   int8_t *out);
 
 /* The same for cores with Helium. */
 typedef struct {
@@ -326,6 +392,30 @@ typedef struct {
 /* a + b */
 void tinyml_add_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+
+/* A scale in the quick form of the kernels for the DSP extension: see tinyml_dsp_outputs. */
+typedef struct {
+  int32_t multiplier;
+  int32_t right;
+} tinyml_dsp_scale;
+
+/* a + b for cores with the DSP extension, without broadcasting. The operand of the larger scale,
+ * rows[larger], is just halved. The left shift is 20; the zero points have it in them, that of
+ * the larger 19. Where both scales are equal, those of the smaller are 0. */
+typedef struct {
+  int32_t channels;
+  int32_t larger; /* 0 or 1 */
+  int32_t larger_zero;
+  int32_t smaller_zero;
+  int32_t output_zero_point;
+  tinyml_dsp_scale smaller;
+  tinyml_dsp_scale output;
+  int32_t act_min;
+  int32_t act_max;
+} tinyml_add_s8_dsp_op;
+
+void tinyml_add_s8_dsp(const tinyml_add_s8_dsp_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
 
 /* The same for operands of one shape, on cores with Helium */
 void tinyml_add_s8_mve(const tinyml_add_s8_op *op, const tinyml_span *span,
@@ -433,7 +523,8 @@ void tinyml_pad(const tinyml_pad_op *op, const tinyml_span *span, const int8_t *
                 int8_t *out);
 
 /* Concatenation, rows (rows[count]): for each of the span's out_width pixels, bytes[i] bytes of
- * every input i. Along the width a row counts as one pixel. */
+ * every input i. Along the width a row counts as one pixel; along the height, too, and the rows of
+ * all inputs but one are NULL. */
 typedef struct {
   int32_t count;
   const int32_t *bytes;
@@ -441,6 +532,14 @@ typedef struct {
 
 void tinyml_concat(const tinyml_concat_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+
+/* A row as it is, rows (rows[1]). */
+typedef struct {
+  int32_t pixel_bytes;
+} tinyml_copy_row_op;
+
+void tinyml_copy_row(const tinyml_copy_row_op *op, const tinyml_span *span,
+                     const int8_t *const *rows, int8_t *out);
 
 /* Split, whole, the inverse of a concatenation: `count` outputs (`int8_t *`) follow `in`; each gets
  * `part_bytes` in turn, `repeats` times. */
@@ -492,7 +591,8 @@ void tinyml_resize_bilinear_s8(const tinyml_resize_bilinear_s8_op *op, const tin
 
 /* ---- Reductions ----------------------------------------------------------------------------- */
 
-/* Mean over height and width, int8, accumulate; the scratch holds one sum per channel. */
+/* Mean over height and width, int8, accumulate; the scratch holds one sum per channel. A mean over
+ * height alone has a width of 1, and the columns' channels for channels. */
 typedef struct {
   int32_t width;
   int32_t channels;
@@ -506,6 +606,17 @@ typedef struct {
 void tinyml_mean_hw_s8_begin(const tinyml_mean_hw_s8_op *op, int32_t *acc);
 void tinyml_mean_hw_s8_row(const tinyml_mean_hw_s8_op *op, const int8_t *row, int32_t *acc);
 void tinyml_mean_hw_s8_end(const tinyml_mean_hw_s8_op *op, const int32_t *acc, int8_t *out);
+
+/* Mean over width, int8, rows (rows[1]). */
+typedef struct {
+  int32_t channels;
+  int32_t zero_points; /* input zero point * width */
+  int32_t output_zero_point;
+  tinyml_scale output; /* with 1 / width in it */
+} tinyml_mean_w_s8_op;
+
+void tinyml_mean_w_s8(const tinyml_mean_w_s8_op *op, const tinyml_span *span,
+                      const int8_t *const *rows, int8_t *out);
 
 /* Mean over any dimensions, int8, whole. Kept and reduced dimensions are separate lists of
  * TINYML_MEAN_RANK sizes and input strides. */

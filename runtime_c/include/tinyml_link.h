@@ -41,23 +41,35 @@
  *   MARKS   (u8 pattern)                             -> u32 arena, u32 stack (bytes touched)
  *   FILL    (u16 input, u8 kind, u32 seed, u32, u32) -> ()
  *   PUSH    (as INVOKE, with the CRC of the row; u16 row) -> tinyml_link_invoked
+ *   SERVE   (u32 number, data)                       -> no answer: it is one, to a WANT
  *
  * FILL makes an input on the spot: TINYML_LINK_WORDS from a mask and a pattern,
  * TINYML_LINK_FLOATS from a lowest value and a step (link/fill.h).
  *
- * Where the input comes row by row (`row_bytes` in the answer to HELLO is not 0), it is never
- * there as a whole. WRITE fills a buffer of one row, with `offset` counted in it, and PUSH hands
- * that over: row 0 begins a frame, with its options, and any other must be the one after the last
- * (TINYML_LINK_BAD_ROW if not). `model_status` is TINYML_MORE as long as rows are to come; ticks
- * and records are those of the frame so far. Or FILL leaves a recipe, and INVOKE makes each row
- * from it and hands it over, after it has made all of them once for their CRC. INVOKE and PAINT
- * end the frame that PUSH has begun.
+ * Where the input comes row by row (in the answer to HELLO `row_bytes` is not 0, `pixel_bytes`
+ * is), it is never there as a whole. WRITE fills a buffer of one row, with `offset` counted in it,
+ * and PUSH hands that over: row 0 begins a frame, with its options, and any other must be the one
+ * after the last (TINYML_LINK_BAD_ROW if not). `model_status` is TINYML_MORE as long as rows are to
+ * come; ticks and records are those of the frame so far. Or FILL leaves a recipe, and INVOKE makes
+ * each row from it and hands it over, after it has made all of them once for their CRC. INVOKE and
+ * PAINT end the frame that PUSH has begun.
  *
- * Where ops run row by row, an output is observed in pieces, and only some of its
- * rows are in memory at a time. Its record adds the pieces up. INVOKE with
+ * Where the input is pulled (neither is 0), there is no place for any of it: the model reads pieces
+ * of it while it runs. INVOKE makes them from the recipe that FILL has left, after it has made the
+ * whole input once for its CRC. Or, with TINYML_LINK_SERVED, it asks the host for each, in a WANT
+ * frame (u8 0x7d, u16 sequence of the INVOKE, u32 number, u32 offset in the input, u16 n), and
+ * waits for a SERVE of that sequence, number and length; numbers count from 1 in each INVOKE, and a
+ * number is never used for two questions. While it waits it puts its question again whenever
+ * the INVOKE arrives again, so a host repeats that as always, and answers every WANT. Any other
+ * request ends the inference with TINYML_ERROR_READ, and is lost itself. The CRC that an INVOKE
+ * with TINYML_LINK_SERVED states is not looked at: the answer has that of all that was read.
+ *
+ * Where ops run row by row or tile by tile, an output is observed in pieces (rows, or parts of
+ * them), and only some of it is in memory at a time. Its record adds the pieces up, in the order
+ * in which they are computed, also those that tiles share. INVOKE with
  * TINYML_LINK_STOP stops after the piece with which `stop_bytes` bytes of the
  * output are there, or more: with 1 after the first piece, which has the whole
- * output of an op that runs at once; with the output's size after the last. The
+ * output of an op that runs at once; with the size of all pieces after the last. The
  * record then has the CRC of what came before, so that a host can find the first
  * row that differs and read it.
  *
@@ -77,11 +89,11 @@
 extern "C" {
 #endif
 
-#define TINYML_LINK_PROTOCOL 3
+#define TINYML_LINK_PROTOCOL 4
 
 /* Data bytes that fit into one frame; sets the size of the receive buffer. */
 #ifndef TINYML_LINK_PAYLOAD
-#define TINYML_LINK_PAYLOAD 512
+#define TINYML_LINK_PAYLOAD 256
 #endif
 
 /* How often the observer measures itself before an inference. */
@@ -107,7 +119,7 @@ enum {
   TINYML_LINK_BUILD = 2,
   TINYML_LINK_INPUT_REGIONS = 3,  /* tinyml_region[] */
   TINYML_LINK_OUTPUT_REGIONS = 4, /* tinyml_region[] */
-  TINYML_LINK_INPUT = 5,          /* not where it comes row by row */
+  TINYML_LINK_INPUT = 5,          /* not where it comes in pieces */
   TINYML_LINK_OUTPUT = 6,
   TINYML_LINK_ARENA = 7,
   TINYML_LINK_RECORDS = 8 /* tinyml_link_record[], as many as the last INVOKE left */
@@ -119,7 +131,8 @@ enum { TINYML_LINK_WORDS = 0, TINYML_LINK_FLOATS = 1 };
 /* Options of INVOKE. */
 enum {
   TINYML_LINK_CHECKSUMS = 1, /* fill in `crc` of the records */
-  TINYML_LINK_STOP = 2       /* stop at `stop_bytes` of output `stop_output` of op `stop_op` */
+  TINYML_LINK_STOP = 2,      /* stop at `stop_bytes` of output `stop_output` of op `stop_op` */
+  TINYML_LINK_SERVED = 4     /* ask the host for the input, which is pulled */
 };
 
 typedef struct {
@@ -134,7 +147,8 @@ typedef struct {
   uint16_t input_count;
   uint16_t output_count;
   uint16_t record_capacity;
-  uint32_t row_bytes; /* of the input where it comes row by row, else 0 */
+  uint32_t row_bytes;   /* of the input where it comes in pieces, else 0 */
+  uint32_t pixel_bytes; /* of the input where it is pulled, else 0 */
 } tinyml_link_hello;
 
 typedef struct {
@@ -144,6 +158,8 @@ typedef struct {
   uint16_t record_count; /* outputs observed; record_capacity + 1 if there were too many */
   uint32_t overhead;     /* ticks per TINYML_LINK_CALIBRATIONS records that counting itself adds */
   uint32_t jitter;       /* by how much single calibrations differed: 0 if ticks are instructions */
+  uint32_t read_crc;     /* CRC-32 of all pieces of an input that is pulled, in order; else 0 */
+  uint32_t read_bytes;   /* of them, what was read twice counted twice */
 } tinyml_link_invoked;
 
 /* One output of one op, in the order of first pieces. */
@@ -159,11 +175,17 @@ typedef struct {
 typedef struct {
   const tinyml_model_info *model;
   uint8_t *arena;              /* model->arena_bytes, aligned to TINYML_ALIGNMENT */
-  uint8_t *row;                /* model->row_bytes; NULL where the input does not come by rows */
+  uint8_t *row;                /* model->row_bytes; NULL where the input does not come row by row */
   tinyml_link_record *records; /* room for one record per observed output */
   uint16_t record_capacity;
   const char *build; /* compiler and flags, for people */
+  /* tinyml_link_read where the model pulls its input; NULL elsewhere, so that no other firmware
+   * has to carry it. */
+  tinyml_read_rows_fn read;
 } tinyml_link_config;
+
+/* Reads a piece of the input, from the recipe or from the host. */
+int tinyml_link_read(void *user, int32_t y, int32_t x, int32_t width, void *to);
 
 /* Answers requests until the link is closed, which on a board is never. Returns 0. */
 int tinyml_link_serve(const tinyml_link_config *config);

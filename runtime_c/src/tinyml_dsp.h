@@ -6,7 +6,9 @@
  * alternate, two and two, so that one LDM loads a step of both. Filters stay bytes, in pairs whose
  * words alternate. Both are filled up to whole steps.
  *
- * Inline assembly, because GCC 12 rotates apart from SXTB16 and makes no LDM of four loads. */
+ * The loops over filters are naked functions: they need fourteen registers at once, which no
+ * compiler gives to inline assembly under all of its options, and rotations in SXTB16 and loads of
+ * many words, which GCC 12 does not make. They are weak, so that one copy stays in a program. */
 #ifndef TINYML_DSP_H
 #define TINYML_DSP_H
 
@@ -19,216 +21,302 @@
 #error "these kernels need a core with the DSP extension (isa \"dsp\" of the board)"
 #endif
 
+#define TINYML_DSP_ASSEMBLY __attribute__((naked, noinline, weak))
+#define TINYML_DSP_ARGUMENT __attribute__((unused)) /* but in a register */
+
 /* Words of widened vectors from one step to the next. */
 #define TINYML_DSP_STEP_WORDS 4
 
 static inline int32_t tinyml_dsp_steps(int32_t n) { return (n + 3) / 4; }
 
-static inline void tinyml_dsp_widen4(uint32_t bytes, uint32_t *to) {
+/* ---- Vectors -------------------------------------------------------------------------------- */
+
+static inline uint32_t tinyml_dsp_load4(const int8_t *x) {
+  uint32_t word;
+  memcpy(&word, x, 4);
+  return word;
+}
+
+/* The last 1 to 3 elements, then zeros. */
+static inline uint32_t tinyml_dsp_load_rest(const int8_t *x, int32_t n) {
+  uint32_t word = 0;
+  while (n-- > 0) word = word << 8 | (uint8_t)x[n];
+  return word;
+}
+
+static inline uint32_t *tinyml_dsp_widen4(uint32_t bytes, uint32_t *to) {
   uint32_t even, odd;
   __asm__("sxtb16 %0, %1" : "=r"(even) : "r"(bytes));
   __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(bytes));
   to[0] = even;
   to[1] = odd;
+  return to + TINYML_DSP_STEP_WORDS;
 }
 
 /* Writes n elements where they belong beside another vector: `to` is their first word. Zeros fill
  * the last step. Returns where the next step goes. */
 static inline uint32_t *tinyml_dsp_widen(const int8_t *x, int32_t n, uint32_t *to) {
-  uint32_t first, second;
-  const int8_t *end = x + n;
-  for (; n >= 8; n -= 8, x += 8, to += 2 * TINYML_DSP_STEP_WORDS) {
-    memcpy(&first, x, 4);
-    memcpy(&second, x + 4, 4);
-    tinyml_dsp_widen4(first, to);
-    tinyml_dsp_widen4(second, to + TINYML_DSP_STEP_WORDS);
-  }
-  if (n >= 4) {
-    memcpy(&first, x, 4);
-    tinyml_dsp_widen4(first, to);
-    to += TINYML_DSP_STEP_WORDS;
-    x += 4;
-    n -= 4;
-  }
-  if (n > 0) {
-    first = 0;
-    while (n-- > 0) first = first << 8 | (uint8_t) * --end;
-    tinyml_dsp_widen4(first, to);
-    to += TINYML_DSP_STEP_WORDS;
-  }
-  return to;
+  for (; n >= 4; n -= 4, x += 4) to = tinyml_dsp_widen4(tinyml_dsp_load4(x), to);
+  return n > 0 ? tinyml_dsp_widen4(tinyml_dsp_load_rest(x, n), to) : to;
 }
 
-/* One step: the elements of both vectors in r2..r5, the filters' bytes in u and v. */
-#define TINYML_DSP_DOT2                 \
-  "ldrd   %[u], %[v], [%[w]], #8    \n" \
-  "ldmia  %[x]!, {r2, r3, r4, r5}   \n" \
-  "sxtb16 %[t], %[u]                \n" \
-  "sxtb16 %[u], %[u], ror #8        \n" \
-  "smlad  %[a], r2, %[t], %[a]      \n" \
-  "smlad  %[c], r4, %[t], %[c]      \n" \
-  "sxtb16 %[t], %[v]                \n" \
-  "smlad  %[a], r3, %[u], %[a]      \n" \
-  "smlad  %[c], r5, %[u], %[c]      \n" \
-  "sxtb16 %[v], %[v], ror #8        \n" \
-  "smlad  %[b], r2, %[t], %[b]      \n" \
-  "smlad  %[d], r4, %[t], %[d]      \n" \
-  "smlad  %[b], r3, %[v], %[b]      \n" \
-  "smlad  %[d], r5, %[v], %[d]      \n"
-
-/* One step of one vector. */
-#define TINYML_DSP_DOT1                 \
-  "ldrd   %[u], %[v], [%[w]], #8    \n" \
-  "ldrd   r2, r3, [%[x]], #16       \n" \
-  "sxtb16 %[t], %[u]                \n" \
-  "sxtb16 %[u], %[u], ror #8        \n" \
-  "smlad  %[a], r2, %[t], %[a]      \n" \
-  "sxtb16 %[t], %[v]                \n" \
-  "smlad  %[a], r3, %[u], %[a]      \n" \
-  "sxtb16 %[v], %[v], ror #8        \n" \
-  "smlad  %[b], r2, %[t], %[b]      \n" \
-  "smlad  %[b], r3, %[v], %[b]      \n"
-
-/* The scales of a pair of channels; v is twice the output's zero point and a half. The multipliers
- * go to r2 and r3, the right shifts to t and r4, what is added before them to r5 and u. */
-#define TINYML_DSP_SCALES                \
-  "ldmia  %[w]!, {r2, r3, r4}        \n" \
-  "uxtb   %[t], r4                   \n" \
-  "lsrs   r4, r4, #8                 \n" \
-  "lsl    r5, %[v], %[t]             \n" \
-  "lsl    %[u], %[v], r4             \n" \
-  "asrs   r5, r5, #1                 \n" \
-  "asrs   %[u], %[u], #1             \n"
-
-/* A sum becomes round(round(sum * multiplier / 2^31) / 2^right) + zero point, the first with ties
- * towards +infinity, the second with ties away from zero, saturated to a byte.
- *
- * SMMULR is (a * b + 2^31) >> 32: with a = 2 * sum the first rounding. The second is (y + 2^(right
- * - 1) - (y < 0)) >> right; `offset` is this half and the zero point, times 2^right. */
 /* clang-format off */
-#define TINYML_DSP_RESCALE(sum, multiplier, offset, right) \
-  "lsl    " sum ", " sum ", #1                \n"         \
-  "smmulr " sum ", " sum ", " multiplier "    \n"         \
-  "add    %[v], " offset ", " sum ", asr #31  \n"         \
-  "add    " sum ", " sum ", %[v]              \n"         \
-  "asr    " sum ", " sum ", " right "         \n"         \
-  "ssat   " sum ", #8, " sum "                \n"
+#define TINYML_DSP_WIDEN2            \
+  "ldr    r4, [r0], #4           \n" \
+  "ldr    r6, [r1], #4           \n" \
+  "sxtb16 r5, r4, ror #8         \n" \
+  "sxtb16 r4, r4                 \n" \
+  "sxtb16 r12, r6, ror #8        \n" \
+  "sxtb16 r6, r6                 \n" \
+  "stmia  r3!, {r4, r5, r6, r12} \n"
 /* clang-format on */
 
-#define TINYML_DSP_ASM2(code)                                                                      \
-  __asm__ volatile(code                                                                            \
-                   : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [x] "+r"(x), [w] "+r"(w), \
-                     [t] "=&r"(t), [u] "=&r"(u), [v] "=&r"(v)                                      \
-                   :                                                                               \
-                   : "r2", "r3", "r4", "r5", "memory")
+/* Widens so many whole steps of each of two vectors. Returns where the next step goes. */
+TINYML_DSP_ASSEMBLY uint32_t *tinyml_dsp_widen2_steps(const int8_t *x0 TINYML_DSP_ARGUMENT,
+                                                      const int8_t *x1 TINYML_DSP_ARGUMENT,
+                                                      int32_t steps TINYML_DSP_ARGUMENT,
+                                                      uint32_t *to TINYML_DSP_ARGUMENT) {
+  __asm__(
+      "push   {r4, r5, r6}   \n"
+      "lsrs   r2, r2, #1     \n"
+      "bcc    1f             \n" TINYML_DSP_WIDEN2
+      "1:                    \n"
+      "cbz    r2, 3f         \n"
+      "2:                    \n" TINYML_DSP_WIDEN2 TINYML_DSP_WIDEN2
+      "subs   r2, r2, #1     \n"
+      "bne    2b             \n"
+      "3:                    \n"
+      "mov    r0, r3         \n"
+      "pop    {r4, r5, r6}   \n"
+      "bx     lr             \n");
+}
 
-#define TINYML_DSP_ASM1(code)                                                          \
-  __asm__ volatile(code                                                                \
-                   : [a] "+r"(a), [b] "+r"(b), [x] "+r"(x), [w] "+r"(w), [t] "=&r"(t), \
-                     [u] "=&r"(u), [v] "=&r"(v)                                        \
-                   :                                                                   \
-                   : "r2", "r3", "memory")
+/* Widens n elements of each of two vectors. */
+static inline void tinyml_dsp_widen2(const int8_t *x0, const int8_t *x1, int32_t n, uint32_t *to) {
+  const int32_t rest = n & 3, whole = n - rest;
+  to = tinyml_dsp_widen2_steps(x0, x1, n >> 2, to);
+  if (rest > 0) {
+    tinyml_dsp_widen4(tinyml_dsp_load_rest(x0 + whole, rest), to);
+    tinyml_dsp_widen4(tinyml_dsp_load_rest(x1 + whole, rest), to + 2);
+  }
+}
 
-#define TINYML_DSP_RESCALE2                                                           \
-  __asm__ volatile(TINYML_DSP_SCALES TINYML_DSP_RESCALE("%[a]", "r2", "r5", "%[t]")   \
-                       TINYML_DSP_RESCALE("%[b]", "r3", "%[u]", "r4")                 \
-                           TINYML_DSP_RESCALE("%[c]", "r2", "r5", "%[t]")             \
-                               TINYML_DSP_RESCALE("%[d]", "r3", "%[u]", "r4")         \
-                   : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [w] "+r"(w), \
-                     [t] "=&r"(t), [u] "=&r"(u), [v] "+r"(v)                          \
-                   :                                                                  \
-                   : "r2", "r3", "r4", "r5", "cc", "memory")
+/* ---- Rescaling ------------------------------------------------------------------------------ */
 
-#define TINYML_DSP_RESCALE1                                                            \
-  __asm__ volatile(                                                                    \
-      TINYML_DSP_SCALES TINYML_DSP_RESCALE("%[a]", "r2", "r5", "%[t]")                 \
-          TINYML_DSP_RESCALE("%[b]", "r3", "%[u]", "r4")                               \
-      : [a] "+r"(a), [b] "+r"(b), [w] "+r"(w), [t] "=&r"(t), [u] "=&r"(u), [v] "+r"(v) \
-      :                                                                                \
-      : "r2", "r3", "r4", "r5", "cc", "memory")
+/* A sum becomes round(round(sum * m / 2^31) / 2^r) + zero point, the first with ties towards
+ * +infinity, the second with ties away from zero, saturated to a byte; 2^30 <= m < 2^31, r >= 1.
+ *
+ * `multiplier` is 2 * m - 2^32, so that SMMLAR, (a * multiplier + a * 2^32 + 2^31) >> 32, gives the
+ * first rounding y whatever the sum. The second, (y - (y < 0) + 2^(r - 1)) >> r, and the zero point
+ * are ((y - (y < 0)) >> (r - 1)) + twice >> 1, where `twice` is twice the zero point and one;
+ * `right` has r - 1 in its low byte. */
+/* clang-format off */
+#define TINYML_DSP_RESCALE(sum, multiplier, right, twice) \
+  "smmlar " sum ", " sum ", " multiplier ", " sum "\n"    \
+  "add    " sum ", " sum ", " sum ", asr #31\n"           \
+  "asr    " sum ", " sum ", " right "\n"                  \
+  "qadd   " sum ", " sum ", " twice "\n"                  \
+  "ssat   " sum ", #8, " sum ", asr #1\n"
+/* clang-format on */
 
-/* The outputs of a pair of channels from its sums over a vector, with every rounding and wrap of
- * the portable kernels; `scales` is what follows their weights. */
-__attribute__((noinline)) static void tinyml_dsp_exact(const tinyml_dsp_filters *f, int32_t a,
-                                                       int32_t b, const int32_t *scales,
-                                                       int8_t *out, int32_t partner) {
-  const int32_t shift0 = (scales[2] & 255) - TINYML_DSP_EXACT;
-  const int32_t shift1 = (scales[2] >> 8 & 255) - TINYML_DSP_EXACT;
-  out[0] = tinyml_to_s8(tinyml_requantize(a, scales[0], shift0), f->output_zero_point, f->act_min,
-                        f->act_max);
-  out[partner] = tinyml_to_s8(tinyml_requantize(b, scales[1], shift1), f->output_zero_point,
-                              f->act_min, f->act_max);
+/* The same with every multiplier and shift that the portable kernels take, where a layer has others
+ * (`exact`): `right` is shift + TINYML_DSP_EXACT. */
+static inline int8_t tinyml_dsp_exact(const tinyml_dsp_outputs *to, uint32_t sum,
+                                      int32_t multiplier, int32_t right) {
+  const int32_t scaled = tinyml_requantize((int32_t)sum, (int32_t)((uint32_t)multiplier >> 1),
+                                           (right & 255) - TINYML_DSP_EXACT);
+  return tinyml_to_s8(scaled, to->zero_point, to->act_min, to->act_max);
+}
+
+/* The limits of an activation that the rescale, which saturates to a byte, leaves undone. */
+static inline void tinyml_dsp_clamp(int8_t *out, int32_t n, int32_t low, int32_t high) {
+  if (high - low == 255) return;
+  for (int32_t i = 0; i < n; ++i) out[i] = (int8_t)tinyml_clamp(out[i], low, high);
+}
+
+/* ---- Pairs of filters ----------------------------------------------------------------------- */
+
+/* r0: pairs, r1: vectors, r6: turns of the unrolled loop, r7: where it is entered */
+
+/* clang-format off */
+/* The words of a pair of filters. */
+#define TINYML_DSP_LOAD_PAIR "ldrd   r12, lr, [r0], #8\n"
+
+/* They multiply the elements of two vectors, the even and the odd ones of each. */
+#define TINYML_DSP_MULTIPLY2(even0, odd0, even1, odd1) \
+  "sxtb16 r7, r12\n"                                   \
+  "sxtb16 r12, r12, ror #8\n"                          \
+  "smlad  r8, " even0 ", r7, r8\n"                     \
+  "smlad  r10, " even1 ", r7, r10\n"                   \
+  "sxtb16 r7, lr\n"                                    \
+  "smlad  r8, " odd0 ", r12, r8\n"                     \
+  "smlad  r10, " odd1 ", r12, r10\n"                   \
+  "sxtb16 lr, lr, ror #8\n"                            \
+  "smlad  r9, " even0 ", r7, r9\n"                     \
+  "smlad  r11, " even1 ", r7, r11\n"                   \
+  "smlad  r9, " odd0 ", lr, r9\n"                      \
+  "smlad  r11, " odd1 ", lr, r11\n"
+
+/* The scales of a pair; its sums over one and over two vectors. */
+#define TINYML_DSP_RESCALE1     \
+  "ldmia  r0!, {r2, r3, r4}\n"  \
+  "asr    r5, r4, #8\n"         \
+  "asr    r6, r4, #16\n"        \
+  TINYML_DSP_RESCALE("r8", "r2", "r4", "r6") \
+  TINYML_DSP_RESCALE("r9", "r3", "r5", "r6")
+#define TINYML_DSP_RESCALE2     \
+  TINYML_DSP_RESCALE1           \
+  TINYML_DSP_RESCALE("r10", "r2", "r4", "r6") \
+  TINYML_DSP_RESCALE("r11", "r3", "r5", "r6")
+
+/* The second vector's outputs at r7, the first's at r1, which end at r12: an odd last channel has
+ * no partner. */
+#define TINYML_DSP_STORE2   \
+  "strb   r10, [r7], #1\n"  \
+  "strb   r8, [r1], #1\n"   \
+  "cmp    r1, r12\n"        \
+  "beq    7f\n"             \
+  "strb   r11, [r7], #1\n"  \
+  "strb   r9, [r1], #1\n"
+
+/* One step of two vectors. */
+#define TINYML_DSP_DOT2            \
+  TINYML_DSP_LOAD_PAIR             \
+  "ldmia  r1!, {r2, r3, r4, r5}\n" \
+  TINYML_DSP_MULTIPLY2("r2", "r3", "r4", "r5")
+/* clang-format on */
+
+/* One step of one vector. */
+#define TINYML_DSP_DOT1               \
+  "ldrd   r12, lr, [r0], #8       \n" \
+  "ldrd   r2, r3, [r1], #16       \n" \
+  "sxtb16 r7, r12                 \n" \
+  "sxtb16 r12, r12, ror #8        \n" \
+  "smlad  r8, r2, r7, r8          \n" \
+  "sxtb16 r7, lr                  \n" \
+  "smlad  r8, r3, r12, r8         \n" \
+  "sxtb16 lr, lr, ror #8          \n" \
+  "smlad  r9, r2, r7, r9          \n" \
+  "smlad  r9, r3, lr, r9          \n"
+
+/* The turns, four steps each, and where to enter the first of them for r2 steps in all. */
+#define TINYML_DSP_TURNS_OF_R2 \
+  "and    r7, r2, #3       \n" \
+  "add    r6, r2, #3       \n" \
+  "lsr    r6, r6, #2       \n"
+
+/* clang-format off */
+#define TINYML_DSP_TURNS(step, turns, entry) \
+  "tbb    [pc, " entry "]\n"                 \
+  "2:\n"                                     \
+  ".byte (3f - 2b) / 2, (6f - 2b) / 2\n"     \
+  ".byte (5f - 2b) / 2, (4f - 2b) / 2\n"     \
+  "3:" step "4:" step "5:" step "6:" step    \
+  "subs   " turns ", " turns ", #1\n"        \
+  "bne    3b\n"
+/* clang-format on */
+
+/* All pairs applied to two vectors, the second's outputs following the first's. */
+TINYML_DSP_ASSEMBLY void tinyml_dsp_pairs2(const int32_t *pairs TINYML_DSP_ARGUMENT,
+                                           const uint32_t *vectors TINYML_DSP_ARGUMENT,
+                                           int32_t steps TINYML_DSP_ARGUMENT,
+                                           int8_t *out TINYML_DSP_ARGUMENT,
+                                           int32_t channels TINYML_DSP_ARGUMENT) {
+  __asm__(
+      "push   {r4-r11, lr}            \n"
+      "ldr    r12, [sp, #36]          \n"
+      "add    r12, r3, r12            \n"
+      "mov    lr, r12                 \n"
+      "push   {r3, r12, lr}           \n" /* both outputs, the end of the first */
+      TINYML_DSP_TURNS_OF_R2
+      "push   {r1, r6, r7}            \n"
+      "1:                             \n"
+      "ldrd   r8, r9, [r0], #8        \n" /* x0.w0, x0.w1, x1.w0, x1.w1; sums wrap */
+      "ldmia  sp, {r1, r6, r7}        \n"
+      "mov    r10, r8                 \n"
+      "mov    r11, r9                 \n" TINYML_DSP_TURNS(TINYML_DSP_DOT2, "r6", "r7")
+          TINYML_DSP_RESCALE2
+      "ldrd   r1, r7, [sp, #12]       \n"
+      "ldr    r12, [sp, #20]          \n" TINYML_DSP_STORE2
+      "strd   r1, r7, [sp, #12]       \n"
+      "cmp    r1, r12                 \n"
+      "bne    1b                      \n"
+      "7:                             \n"
+      "add    sp, sp, #24             \n"
+      "pop    {r4-r11, pc}            \n");
+}
+
+/* All pairs applied to one vector. */
+TINYML_DSP_ASSEMBLY void tinyml_dsp_pairs1(const int32_t *pairs TINYML_DSP_ARGUMENT,
+                                           const uint32_t *vector TINYML_DSP_ARGUMENT,
+                                           int32_t steps TINYML_DSP_ARGUMENT,
+                                           int8_t *out TINYML_DSP_ARGUMENT,
+                                           int32_t channels TINYML_DSP_ARGUMENT) {
+  __asm__(
+      "push   {r4-r11, lr}            \n"
+      "ldr    r12, [sp, #36]          \n"
+      "mov    r10, r3                 \n" /* the output, its end */
+      "add    r11, r3, r12            \n" TINYML_DSP_TURNS_OF_R2
+      "push   {r1, r6, r7}            \n"
+      "1:                             \n"
+      "ldrd   r8, r9, [r0], #8        \n"
+      "ldmia  sp, {r1, r6, r7}        \n" TINYML_DSP_TURNS(TINYML_DSP_DOT1, "r6", "r7")
+          TINYML_DSP_RESCALE1
+      "strb   r8, [r10], #1           \n"
+      "cmp    r10, r11                \n"
+      "beq    7f                      \n"
+      "strb   r9, [r10], #1           \n"
+      "cmp    r10, r11                \n"
+      "bne    1b                      \n"
+      "7:                             \n"
+      "add    sp, sp, #12             \n"
+      "pop    {r4-r11, pc}            \n");
+}
+
+/* All filters applied to one widened vector, of a layer that needs the exact rescale. */
+__attribute__((noinline, weak)) void tinyml_dsp_exact_pairs(const tinyml_dsp_filters *f,
+                                                            const uint32_t *vector, int32_t steps,
+                                                            int8_t *out) {
+  for (int32_t channel = 0; channel < f->out.channels; ++channel) {
+    const int32_t second = channel & 1;
+    const int32_t *w = f->pairs + (channel >> 1) * (2 * steps + 5) + second;
+    const int32_t *scale = w + 2 * steps + 2;
+    uint32_t sum = (uint32_t)w[0];
+    for (int32_t i = 0; i < steps; ++i) {
+      const uint32_t even = vector[TINYML_DSP_STEP_WORDS * i];
+      const uint32_t odd = vector[TINYML_DSP_STEP_WORDS * i + 1];
+      const int32_t bytes = w[2 * i + 2];
+      sum += (uint32_t)((int16_t)even * (int8_t)bytes);
+      sum += (uint32_t)((int16_t)odd * (int8_t)(bytes >> 8));
+      sum += (uint32_t)((int16_t)(even >> 16) * (int8_t)(bytes >> 16));
+      sum += (uint32_t)((int16_t)(odd >> 16) * (int8_t)(bytes >> 24));
+    }
+    *out++ = tinyml_dsp_exact(&f->out, sum, scale[0], scale[2 - second] >> 8 * second);
+  }
 }
 
 /* All filters applied to two widened vectors of so many steps. */
 static inline void tinyml_dsp_filter2(const tinyml_dsp_filters *f, const uint32_t *vectors,
-                                      int32_t steps, int8_t *out0, int8_t *out1) {
-  const int32_t half = 2 * f->output_zero_point + 1; /* twice the zero point and a half */
-  const int32_t narrow = f->act_max - f->act_min < 255;
-  const int32_t fours = steps >> 2, ones = steps & 3;
-  const int32_t *w = f->pairs;
-  int32_t left = f->out_channels;
-  int32_t partner = left > 1; /* an odd last channel has itself for a partner */
-  while (left > 0) {
-    const uint32_t *x = vectors;
-    /* x0.w0, x0.w1, x1.w0, x1.w1; sums wrap */
-    int32_t a = w[0], b = w[1], c = a, d = b, t, u, v;
-    w += 2;
-    for (int32_t i = fours; i > 0; --i) {
-      TINYML_DSP_ASM2(TINYML_DSP_DOT2 TINYML_DSP_DOT2 TINYML_DSP_DOT2 TINYML_DSP_DOT2);
-    }
-    for (int32_t i = ones; i > 0; --i) TINYML_DSP_ASM2(TINYML_DSP_DOT2);
-    if (w[2] < 0) {
-      tinyml_dsp_exact(f, a, b, w, out0, partner);
-      tinyml_dsp_exact(f, c, d, w, out1, partner);
-      w += 3;
-    } else {
-      v = half;
-      TINYML_DSP_RESCALE2;
-      if (narrow) {
-        a = tinyml_clamp(a, f->act_min, f->act_max);
-        b = tinyml_clamp(b, f->act_min, f->act_max);
-        c = tinyml_clamp(c, f->act_min, f->act_max);
-        d = tinyml_clamp(d, f->act_min, f->act_max);
-      }
-      out0[0] = (int8_t)a;
-      out0[partner] = (int8_t)b;
-      out1[0] = (int8_t)c;
-      out1[partner] = (int8_t)d;
-    }
-    out0 += 2;
-    out1 += 2;
-    left -= 2;
-    if (left == 1) partner = 0;
+                                      int32_t steps, int8_t *out) {
+  const int32_t channels = f->out.channels;
+  if (f->out.exact) {
+    tinyml_dsp_exact_pairs(f, vectors, steps, out);
+    tinyml_dsp_exact_pairs(f, vectors + 2, steps, out + channels);
+    return;
   }
+  tinyml_dsp_pairs2(f->pairs, vectors, steps, out, channels);
+  tinyml_dsp_clamp(out, 2 * channels, f->out.act_min, f->out.act_max);
 }
 
-/* All filters applied to one widened vector; `extra` joins each sum. */
+/* All filters applied to one widened vector. */
 static inline void tinyml_dsp_filter1(const tinyml_dsp_filters *f, const uint32_t *vector,
-                                      int32_t steps, int32_t extra, int8_t *out) {
-  const int32_t half = 2 * f->output_zero_point + 1;
-  const int32_t *w = f->pairs;
-  int32_t left = f->out_channels;
-  int32_t partner = left > 1;
-  while (left > 0) {
-    const uint32_t *x = vector;
-    int32_t a = tinyml_add(w[0], extra), b = tinyml_add(w[1], extra), t, u, v;
-    w += 2;
-    for (int32_t i = steps >> 1; i > 0; --i) TINYML_DSP_ASM1(TINYML_DSP_DOT1 TINYML_DSP_DOT1);
-    if (steps & 1) TINYML_DSP_ASM1(TINYML_DSP_DOT1);
-    if (w[2] < 0) {
-      tinyml_dsp_exact(f, a, b, w, out, partner);
-      w += 3;
-    } else {
-      v = half;
-      TINYML_DSP_RESCALE1;
-      out[0] = (int8_t)tinyml_clamp(a, f->act_min, f->act_max);
-      out[partner] = (int8_t)tinyml_clamp(b, f->act_min, f->act_max);
-    }
-    out += 2;
-    left -= 2;
-    if (left == 1) partner = 0;
+                                      int32_t steps, int8_t *out) {
+  if (f->out.exact) {
+    tinyml_dsp_exact_pairs(f, vector, steps, out);
+    return;
   }
+  tinyml_dsp_pairs1(f->pairs, vector, steps, out, f->out.channels);
+  tinyml_dsp_clamp(out, f->out.channels, f->out.act_min, f->out.act_max);
 }
 
 #endif

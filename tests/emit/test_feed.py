@@ -17,12 +17,13 @@ from tinyml.importers import load
 from tinyml.ir.graph import Graph
 from tinyml.ir.ops import Pads
 from tinyml.passes import int8_io, optimize
+from tinyml.schedule.schedule import Feed
 
 DRAWN = 120
 LEAST = 24
 SCHEDULERS: dict[str, Scheduler] = {
-    "best": partial(best_schedule, fed=True),
-    "streams": partial(stream_schedule, fed=True),
+    "best": partial(best_schedule, feed=Feed.ROWS),
+    "streams": partial(stream_schedule, feed=Feed.ROWS),
 }
 
 

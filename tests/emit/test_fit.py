@@ -23,7 +23,7 @@ def shrunk(board: Board, kind: str, size: int) -> Board:
 
 def test_too_little_ram(tmp_path: Path) -> None:
     b = GraphBuilder("wide")
-    x = b.input((1, 100, 100, 8), name="x")
+    x = b.input((1, 140, 140, 8), name="x")
     graph = b.graph(b.conv(x, 8, (3, 3), output="y"))
     with pytest.raises(PlanError) as refused:
         emit(plan_of(graph), load_board("stm32"), tmp_path / "p", source=b"")

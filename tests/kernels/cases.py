@@ -1,5 +1,7 @@
 """What the shared strategies leave out: pads and types that no .tflite has but the IR allows."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -61,6 +63,30 @@ def conv(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def conv_of_three_columns(draw: st.DrawFn) -> Case:
+    """Windows three wide and one apart, whose columns neighbouring pixels share."""
+    depth, channels = draw(st.sampled_from((4, 8, 12, 20))), draw(st.integers(1, 12))
+    x_shape = (draw(st.integers(1, 2)), draw(st.integers(1, 5)), draw(st.integers(1, 9)), depth)
+    height = draw(st.integers(1, 4))
+    pads = draw(_any_pads(x_shape[1:3], (height, 3), below=False))
+    op = ops.Conv2D((draw(st.integers(1, 2)), 1), pads, draw(ACTIVATIONS))
+    shape = (channels, height, 3, depth)
+    return draw(linear_cases._linear(op, x_shape, shape, channels, 0, height * 3 * depth))
+
+
+@st.composite
+def asymmetric_fully_connected(draw: st.DrawFn) -> Case:
+    """Weights with a zero point, where one scale serves all channels."""
+    one = draw(linear_cases.fully_connected())
+    w = one.graph.tensors["w"]
+    if len(w.q.scales) > 1:
+        return one
+    quant = replace(w.q, zero_points=(draw(st.integers(-64, 63)),))
+    halved = replace(w, quant=quant, data=w.values >> 1)  # so that sums stay as small
+    return replace(one, graph=replace(one.graph, tensors={**one.graph.tensors, "w": halved}))
+
+
+@st.composite
 def square_depthwise(draw: st.DrawFn) -> Case:
     """Square kernels with kernels of their own, on maps of any width and many channels."""
     n = draw(st.sampled_from((3, 5, 7)))
@@ -94,10 +120,13 @@ def pool(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def mean_hw(draw: st.DrawFn) -> Case:
-    """Over height and width."""
+def mean_map(draw: st.DrawFn) -> Case:
+    """Over height and width, or one of them; over the middle of three dimensions, too."""
     x_shape = draw(images(12))
-    op = ops.Mean((1, 2), draw(FLAGS))
+    axes = draw(st.sampled_from(((1, 2), (1, 2), (2,), (1,))))
+    if axes == (1,) and draw(FLAGS):
+        x_shape = (*x_shape[:2], x_shape[2] * x_shape[3])
+    op = ops.Mean(axes, draw(FLAGS))
     x_quant = draw(quants())
     y_quant = Quant((f32(x_quant.scale * 2.0 ** draw(st.floats(-6, 6))),), (draw(zero_points()),))
     (y_shape,) = op.infer((x_shape,))
@@ -146,15 +175,53 @@ def transpose(draw: st.DrawFn) -> Case:
     return case(op, (x,), (y,), {"x": draw(values(x_shape, dtype))})
 
 
+@st.composite
+def rows_of_map(draw: st.DrawFn) -> Case:
+    """A slice that leaves out nothing but rows."""
+    x_shape = draw(images())
+    step = draw(st.sampled_from((1, 1, 2, 3)))
+    first = draw(st.integers(0, x_shape[1] - 1))
+    count = draw(st.integers(1, (x_shape[1] - 1 - first) // step + 1))
+    sizes = (x_shape[0], count, *x_shape[2:])
+    shape = draw(st.sampled_from((sizes, sizes[1:]))) if x_shape[0] == 1 else sizes
+    op = ops.StridedSlice((0, first, 0, 0), sizes, (1, step, 1, 1), shape)
+    dtype = draw(st.sampled_from((DType.INT8, DType.INT16, DType.FLOAT32)))
+    quant = None if dtype is DType.FLOAT32 else draw(quants(dtype))
+    data = draw(values(x_shape, DType.INT32 if dtype is DType.FLOAT32 else dtype))
+    x, y = tensor("x", x_shape, quant, dtype), tensor("y", shape, quant, dtype)
+    return case(op, (x,), (y,), {"x": data.astype(dtype.numpy)})
+
+
+@st.composite
+def maps_below_each_other(draw: st.DrawFn) -> Case:
+    """Maps of the same width, one below the other; one may be constant."""
+    batches, _, *rest = draw(images(5))
+    quant, count = draw(quants()), draw(st.integers(2, 4))
+    const = draw(st.sampled_from((None, None, 0, 1)))
+    inputs, feeds = [], {}
+    for i in range(count):
+        shape = (batches, draw(st.integers(1, 5)), *rest)
+        data = draw(values(shape))
+        inputs.append(tensor(f"x{i}", shape, quant, data=data if i == const else None))
+        if i != const:
+            feeds[f"x{i}"] = data
+    op = ops.Concatenation(1)
+    (y_shape,) = op.infer(tuple(t.shape for t in inputs))
+    return case(op, inputs, (tensor("y", y_shape, quant),), feeds)
+
+
 EXTRA: dict[str, st.SearchStrategy[Case]] = {
-    "CONV_2D": st.one_of(conv(), linear_cases.wide_pointwise()),
+    "CONV_2D": st.one_of(conv(), linear_cases.wide_pointwise(), conv_of_three_columns()),
+    "FULLY_CONNECTED": asymmetric_fully_connected(),
     "DEPTHWISE_CONV_2D": st.one_of(conv(), square_depthwise(), square_depthwise()),
     "AVERAGE_POOL_2D": pool(),
     "MAX_POOL_2D": pool(),
-    "MEAN": mean_hw(),
+    "MEAN": mean_map(),
     "QUANTIZE": quantize(),
     "PAD": pad(),
     "TRANSPOSE": transpose(),
+    "STRIDED_SLICE": rows_of_map(),
+    "CONCATENATION": maps_below_each_other(),
 }
 
 

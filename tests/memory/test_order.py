@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from tests.memory.nets import Net, in_order, random_net
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Alias, KernelCall
 from tinyml.memory import plan_memory
-from tinyml.schedule.order import layer_schedule, least_peak_order, reordered
+from tinyml.schedule.order import STATE_LIMIT, layer_schedule, least_peak_order, reordered
 from tinyml.schedule.schedule import SegmentKind
 
 
@@ -100,6 +101,27 @@ def _two_branches() -> tuple[Graph, dict[str, KernelCall]]:
         net.op(f"{branch}2", [f"{branch}1"], 64)
     net.op("y", ["a2", "b2"], 64)
     return net.graph("y"), net.calls
+
+
+def _chains(rng: Random, count: int, length: int) -> tuple[Graph, dict[str, KernelCall]]:
+    """Chains beside each other that only their ends connect, of maps of any size."""
+    net = Net()
+    net.input("x", 64)
+    for chain in range(count):
+        for i in range(length):
+            before = f"{chain}_{i - 1}" if i else "x"
+            net.op(f"{chain}_{i}", [before], 8 * rng.randint(1, 4000))
+    net.op("y", [f"{chain}_{length - 1}" for chain in range(count)], 8)
+    return net.graph("y"), net.calls
+
+
+@pytest.mark.parametrize(("count", "length"), [(1, 400), (2, 139), (3, 25), (4, 10), (13, 1)])
+def test_optimal_up_to_the_size_that_is_documented(count: int, length: int) -> None:
+    """As many operators as the module says, in the worst of forms."""
+    assert (length + 1) ** count <= STATE_LIMIT
+    for seed in range(3):
+        graph, calls = _chains(Random(seed), count, length)
+        assert least_peak_order(graph, calls).optimal
 
 
 def test_runs_a_branch_to_its_end_first() -> None:

@@ -12,7 +12,7 @@ from tinyml.memory.check import check_plan
 from tinyml.memory.exact import search
 from tinyml.memory.lifetimes import Lifetimes, Overlay, merged
 from tinyml.memory.place import place
-from tinyml.memory.plan import ALIGNMENT, Buffer
+from tinyml.memory.plan import ALIGNMENT, Block, Buffer
 from tinyml.resources import runtime_dir
 
 # (size in units of ALIGNMENT, first, last); no placement meets the lower bound.
@@ -36,26 +36,28 @@ def _lifetimes(
     items: tuple[tuple[int, int, int], ...], overlays: tuple[Overlay, ...] = ()
 ) -> Lifetimes:
     buffers = tuple(
-        Buffer(f"b{i}", size * ALIGNMENT, first, last, (f"b{i}",))
+        Buffer(f"b{i}", size * ALIGNMENT, (Block(0, size * ALIGNMENT, first, last),), (f"b{i}",))
         for i, (size, first, last) in enumerate(items)
     )
-    return Lifetimes(max(last for _, _, last in items) + 1, buffers, overlays)
+    ticks = max(last for _, _, last in items) + 1
+    return Lifetimes(tuple(range(ticks + 1)), buffers, overlays)
 
 
 def _fits(found: Lifetimes, height: int) -> bool:
     """Whether any offsets at all keep within `height`: every multiple of ALIGNMENT is tried."""
     buffers = found.buffers
+    lives = [(b.bytes, b.first, b.last) for b in buffers]
     overlays = {(o.old, o.new) for o in found.overlays}
     offsets: list[int] = []
 
     def apart(i: int, j: int) -> bool:
-        a, b = buffers[i], buffers[j]
-        if a.last < b.first or b.last < a.first:
+        (size, first, last), (other, begin, end) = lives[i], lives[j]
+        if last < begin or end < first:
             return True
         x, y = offsets[i], offsets[j]
         if x == y and ((i, j) in overlays or (j, i) in overlays):
             return True
-        return x + a.bytes <= y or y + b.bytes <= x
+        return x + size <= y or y + other <= x
 
     def extend() -> bool:
         i = len(offsets)
@@ -145,7 +147,7 @@ def test_proves_an_optimum_above_the_bound(figures: tuple[int, int]) -> None:
 @pytest.mark.parametrize("figures", GAPS)
 def test_a_search_cut_short_proves_nothing(figures: tuple[int, int], nodes: int) -> None:
     found = _lifetimes(GAPS[figures])
-    result = place(found, work_limit=nodes * (len(found.buffers) + found.steps))
+    result = place(found, work_limit=nodes * (len(found.buffers) + found.ticks))
     assert _height(found, result.offsets) > result.lower_bound
     assert not result.optimal
 
@@ -171,7 +173,7 @@ def test_leaves_an_overlay_out_where_that_is_smaller() -> None:
     )  # fmt: skip
     found = _lifetimes(items, (Overlay(1, 2),))
     joined, _ = merged(found, found.overlays)
-    forced = Lifetimes(found.steps, joined, ())
+    forced = Lifetimes(found.starts, joined, ())
     assert _height(forced, place(forced).offsets) == 9 * ALIGNMENT
     result = place(found)
     assert _height(found, result.offsets) == 8 * ALIGNMENT

@@ -15,9 +15,11 @@ from tinyml.ir.graph import Graph
 from tinyml.kernels.call import KernelCall
 from tinyml.memory import plan_memory
 from tinyml.memory.check import check_plan
+from tinyml.memory.lifetimes import lifetimes
+from tinyml.memory.place import place, rectangular
 from tinyml.memory.plan import ALIGNMENT, FEED_STATE, MemoryPlan
 from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.schedule import FEED, Schedule, Segment, SegmentKind
+from tinyml.schedule.schedule import FEED, Feed, Schedule, Segment, SegmentKind
 from tinyml.schedule.search import best_schedule, stream_schedule
 
 
@@ -29,7 +31,11 @@ def test_plans_of_random_streams_are_accepted(seed: int) -> None:
     schedule = naive_schedule(graph, calls, rng if rng.random() < 0.7 else None)
     plan = plan_memory(graph, schedule, calls)
     check_plan(graph, schedule, calls, plan)
-    assert plan.optimal
+    coarse, _ = rectangular(lifetimes(graph, schedule, calls))
+    least = place(coarse)
+    assert least.optimal
+    ends = (o + b.bytes for o, b in zip(least.offsets, coarse.buffers, strict=True))
+    assert plan.arena_bytes <= max(ends)
     assert plan == plan_memory(graph, schedule, calls)
     assert works(graph, schedule, calls, plan)
 
@@ -133,7 +139,7 @@ def test_inputs_that_come_row_by_row(seed: int) -> None:
     )
     damaged = _damaged(rng, schedule.segments[0])
     if FEED in damaged.program:
-        _agrees(graph, Schedule((damaged, *schedule.segments[1:])), calls, plan)
+        _agrees(graph, Schedule((damaged, *schedule.segments[1:]), Feed.ROWS), calls, plan)
     buffer = rng.choice(plan.buffers)
     offset = rng.randint(0, plan.arena_bytes // ALIGNMENT) * ALIGNMENT
     moved = retop(replace(plan, offsets={**plan.offsets, buffer.name: offset}))
@@ -149,8 +155,8 @@ def test_searched_schedules_of_inputs_that_come_row_by_row(seed: int) -> None:
     bounds = []
     try:
         schedules = [
-            stream_schedule(graph, calls, calls, fed=True),
-            best_schedule(graph, calls, calls, fed=True),
+            stream_schedule(graph, calls, calls, feed=Feed.ROWS),
+            best_schedule(graph, calls, calls, feed=Feed.ROWS),
         ]
     except PlanError:
         assert fed_schedule(graph, calls) is None
@@ -180,7 +186,9 @@ def test_a_feed_that_is_none() -> None:
         (replace(first, rings=(replace(first.rings[0], rows=9),)), "9 of the 8 rows of 'x'"),
     ):
         with pytest.raises(PlanError, match=message):
-            check_plan(graph, Schedule((wrong, *rest)), calls, plan)
+            check_plan(graph, Schedule((wrong, *rest), Feed.ROWS), calls, plan)
+    with pytest.raises(PlanError, match="comes row by row, but the feed of the schedule is whole"):
+        check_plan(graph, Schedule((first, *rest)), calls, plan)
     late = naive_schedule(graph, calls, rng)
     two = Schedule(
         (

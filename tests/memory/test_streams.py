@@ -13,7 +13,7 @@ from tinyml.kernels.call import KernelCall, RowLoop
 from tinyml.memory import plan_memory
 from tinyml.memory.check import check_plan
 from tinyml.memory.draw import draw
-from tinyml.memory.plan import MemoryPlan
+from tinyml.memory.plan import Block, MemoryPlan
 from tinyml.schedule.schedule import Ring, Schedule, Segment, SegmentKind
 
 
@@ -55,6 +55,16 @@ class Case:
         tensors = {t for b in self.plan.buffers for t in b.tensors}
         return self.plan.offset_of(name) if name in tensors else self.plan.scratch_offset(name)
 
+    def spread(self) -> "Case":
+        """Every buffer beside all others, so that one can be moved onto another alone."""
+        offsets, top = {}, 0
+        for buffer in self.plan.buffers:
+            offsets[buffer.name] = top
+            top += buffer.bytes
+        self.plan = retop(replace(self.plan, offsets=offsets))
+        self.check()
+        return self
+
     def moved(self, what: str, offset: int) -> MemoryPlan:
         """The buffer of a tensor or of a node's scratch at another offset."""
         buffer = next(b for b in self.plan.buffers if what in (*b.tensors, *b.scratch_of))
@@ -76,20 +86,40 @@ def _chain() -> Case:
 def test_chain() -> None:
     case = _chain()
     assert case.rings() == {"a": 5, "b": 5, "c": 1, "d": 1}
+    (segment,) = case.schedule.segments
+    ticks = {
+        tensor: [t for t, entry in enumerate(segment.program) if entry == at]
+        for at, tensor in enumerate("abcdy")
+    }
+    first = {tensor: when[0] for tensor, when in ticks.items()}
+    last = {tensor: when[-1] for tensor, when in ticks.items()}
     lives = {b.tensors or b.scratch_of: (b.bytes, b.first, b.last) for b in case.plan.buffers}
     assert lives == {
-        ("x",): (600, 0, 0),
-        ("a",): (5 * 24, 0, 0),
-        ("b",): (5 * 16, 0, 0),
-        ("c",): (16, 0, 0),
-        ("d",): (16, 0, 0),
-        ("y",): (8, 0, 0),
-        ("n_a", "n_b", "n_y"): (96, 0, 0),
-        ("n_d",): (40, 0, 0),
+        ("x",): (600, 0, last["a"]),
+        ("a",): (5 * 24, first["a"], last["b"]),
+        ("b",): (5 * 16, first["b"], last["c"]),
+        ("c",): (16, first["c"], last["d"]),
+        ("d",): (16, last["d"], first["y"]),
+        ("y",): (8, first["y"], last["y"]),
+        ("n_a", "n_b", "n_y"): (96, 0, last["y"]),
+        ("n_d",): (40, first["d"], last["d"]),
     }
-    assert case.plan.arena_bytes == case.plan.lower_bound == sum(b for b, _, _ in lives.values())
-    assert case.plan.optimal
-    assert case.plan.peaks == (case.plan.arena_bytes,)
+    x, scratch, sums = (
+        next(b for b in case.plan.buffers if b.name == name).blocks
+        for name in ("x", "scratch:n_a and 2 more", "scratch:n_d")
+    )
+    # Row 0, 20 bytes, is last read for row 1 of a; row 1 shares 4 of 8 bytes with it.
+    assert x[:2] == (Block(0, 16, 0, ticks["a"][1]), Block(16, 24, 0, ticks["a"][2]))
+    # 8 bytes are for y, too, 32 for a; the rest is for b alone.
+    assert scratch == (
+        Block(0, 8, 0, last["y"]),
+        Block(8, 24, 0, last["b"]),
+        Block(32, 64, first["b"], last["b"]),
+    )
+    assert sums == (Block(0, 40, first["d"], last["d"]),)
+    assert case.plan.starts == (0, len(segment.program))
+    assert case.plan.peaks == (case.plan.lower_bound,)
+    assert case.plan.arena_bytes < sum(size for size, _, _ in lives.values())
     assert case.plan.scratch_offset("n_a") == case.plan.scratch_offset("n_y")
     with pytest.raises(KeyError):
         case.plan.scratch_offset("n_c")
@@ -114,11 +144,17 @@ def test_residual() -> None:
     case = _residual()
     assert case.rings() == {"a": 3, "b": 1, "c": 1}
     lives = {b.tensors: (b.bytes, b.first, b.last) for b in case.plan.buffers}
-    assert lives[("early",)] == (192, 0, 2)
-    assert lives[("sum",)] == (192, 1, 2)  # not in place in a stream
-    assert lives[("half",)] == (48, 1, 3)
-    assert lives[("a",)] == (96, 1, 1)
-    assert case.plan.peaks[1] == 192 + 192 + 48 + 96 + 32 + 16
+    layer, start, late, y, end = case.plan.starts
+    assert (layer, start, y - late, end - y) == (0, 12, 12, 1)
+    assert lives[("early",)] == (192, 0, y - 1)
+    assert lives[("sum",)] == (192, start + 4, y - 1)
+    assert lives[("half",)] == (48, start + 9, y)
+    assert lives[("late",)] == (192, late, y)
+    assert lives[("a",)] == (96, start, late - 4)
+    # As b's last row but one is computed: 10 rows of sum are there, and 5 of half.
+    assert case.plan.peaks[1] == 192 + 160 + 40 + 96 + 32 + 16
+    early = next(b for b in case.plan.buffers if b.name == "early")
+    assert early.blocks == tuple(Block(16 * r, 16, r, late + r) for r in range(12))
 
 
 def _branches() -> Case:
@@ -165,7 +201,7 @@ def test_in_place_row_by_row_where_the_kernel_allows() -> None:
     net.conv("a", "x", 8, pad=1)
     net.merge("b", ["a"], 8, in_place=(0,))
     net.mean("y", "b", 8)
-    case = Case(net, ["y"], "aby")
+    case = Case(net, ["y"], "aby").spread()
     case.check(case.moved("b", case.plan.offset_of("a")))
     case.calls["n_b"] = replace(case.calls["n_b"], in_place=())
     with pytest.raises(PlanError, match=r"'n_b' at row 0: output 'b' overwrites input 'a'"):
@@ -219,7 +255,8 @@ def test_program_entries_swapped(make: Callable[[], Case]) -> None:
             program = list(segment.program)
             program[i : i + 2] = program[i + 1], program[i]
             schedule = case.with_segment(at, program=tuple(program))
-            good = works(case.graph, schedule, case.calls, case.plan)
+            plan = plan_memory(case.graph, schedule, case.calls)
+            good = works(case.graph, schedule, case.calls, plan)
             found.add(good)
             if good:
                 case.check_schedule(schedule)
@@ -235,7 +272,7 @@ def test_scratch_over_a_ring() -> None:
     net.conv("a", "x", 8, scratch=16)
     net.conv("b", "a", 8)
     net.conv("y", "b", 8)
-    case = Case(net, ["y"], "aby")
+    case = Case(net, ["y"], "aby").spread()
     assert case.rings() == {"a": 3, "b": 3}
     with pytest.raises(PlanError, match=r"'n_a' at row 0: its scratch overlaps 'a'"):
         case.check(case.moved("n_a", case.plan.offset_of("a")))
@@ -247,7 +284,7 @@ def test_scratch_over_a_ring() -> None:
 
 
 def test_sums_overlapped_by_the_scratch_of_another_node() -> None:
-    case = _chain()
+    case = _chain().spread()
     plan = case.moved("n_d", case.plan.scratch_offset("n_a"))
     with pytest.raises(PlanError, match=r"MEAN 'n_d' at row 1 adds to its sums, but byte \d+"):
         case.check(plan)
@@ -267,10 +304,11 @@ def test_ring_over_a_tensor_that_is_carried_past() -> None:
     for output, source in ("ax", "ba", "cb"):
         net.conv(output, source, 8, taps=1)
     net.merge("y", ["x"], 8)
-    case = Case(net, ["c", "y"], "abc", "y")
+    case = Case(net, ["c", "y"], "abc", "y").spread()
     assert case.rings() == {"a": 1, "b": 1}
     # Row 0 of x is overwritten when nothing in the segment needs it any more.
-    with pytest.raises(PlanError, match=r"RELU 'n_y' reads 'x', but byte .* holds row 3 of 'b'"):
+    message = r"RELU 'n_y' at row 0 reads row 0 of 'x', but byte .* holds row 3 of 'b'"
+    with pytest.raises(PlanError, match=message):
         case.check(case.moved("b", case.plan.offset_of("x")))
     with pytest.raises(PlanError, match=r"'n_a' at row 1 reads row 1 of 'x', .* row 0 of 'b'"):
         case.check(case.moved("b", case.plan.offset_of("x") + 8))
@@ -412,5 +450,5 @@ def test_picture() -> None:
     assert lines[3].split("|")[0].split() == ["1", "stream", "5", "ops", str(case.plan.peaks[1])]
     chain = _chain()
     text = draw(chain.graph, chain.schedule, chain.plan)
-    for what in ("x", "a (5 rows)", "d (1 row)", "scratch:n_d", "scratch:n_a and 2 more"):
+    for what in ("x", "a (5 rows)", "c (1 row)", "scratch:n_d", "scratch:n_a and 2 more"):
         assert f" bytes  {what}\n" in text

@@ -1,5 +1,6 @@
 """Float edges cut off: what is left computes the same integers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,13 @@ def quantised(graph: Graph, cut: Graph, values: dict[str, np.ndarray]) -> dict[s
     found = {}
     for name, array in values.items():
         tensor = cut.tensors[name]
-        if array.shape != tensor.shape:
-            array = array.transpose(0, 2, 3, 1)
+        reader = name
+        while array.shape != tensor.shape:
+            (node,) = (node for node in graph.nodes if node.inputs[0] == reader)
+            if not isinstance(node.op, ops.Quantize):
+                moved = replace(graph, inputs=(reader,), outputs=node.outputs, nodes=(node,))
+                array = run(moved, {reader: array})[node.output]
+            reader = node.output
         steps = array.astype(np.float32) / np.float32(tensor.q.scale)
         rounded = np.copysign(np.floor(np.abs(steps) + 0.5), steps) + tensor.q.zero_point
         found[name] = np.clip(rounded, -128, 127).astype(np.int8)
@@ -77,6 +83,44 @@ def test_nchw_becomes_nhwc() -> None:
     cut = int8_io(float_net(MOVES["transpose"]))
     assert cut.tensors[cut.inputs[0]].shape == (1, 5, 4, 3)
     assert [node.op.kind for node in cut.nodes] == ["CONV_2D"]
+
+
+def test_a_map_in_another_shape_becomes_the_map() -> None:
+    """Of float models and of int8 ones, as often as it takes; then its rows can come one by one."""
+    cut = int8_io(float_net(MOVES["reshape"]))
+    assert cut.tensors[cut.inputs[0]].shape == (1, 5, 4, 3)
+    assert [node.op.kind for node in cut.nodes] == ["CONV_2D"]
+    cut = int8_io(float_net(MOVES["reshape, transpose"]))
+    assert cut.tensors[cut.inputs[0]].shape == (1, 4, 5, 3)
+    assert [node.op.kind for node in cut.nodes] == ["CONV_2D"]
+    net = GraphBuilder("line")
+    line = net.input((1, 60))
+    graph = net.graph(net.conv(net.node(ops.Reshape((1, 5, 4, 3)), [line]), 2))
+    cut = int8_io(graph)
+    check(cut)
+    assert (cut.inputs, cut.tensors[line].shape) == (graph.inputs, (1, 5, 4, 3))
+    data = np.random.default_rng(1).integers(-128, 128, 60).astype(np.int8)
+    expected = run(graph, {line: data.reshape(1, 60)})
+    actual = run(cut, {line: data.reshape(1, 5, 4, 3)})
+    assert [a.tobytes() for a in actual.values()] == [e.tobytes() for e in expected.values()]
+
+
+@pytest.mark.parametrize("shape", [(1, 60), (3, 5, 4), (3, 1, 5, 4)])
+def test_what_becomes_no_map_stays(shape: tuple[int, ...]) -> None:
+    """An image that a dense layer takes as a line is an image to the application."""
+    net = GraphBuilder("flat")
+    graph = net.graph(net.node(ops.Reshape(shape), [net.input((1, 5, 4, 3))]))
+    y = net.node(ops.Relu(), graph.outputs)
+    graph = net.graph(y)
+    assert int8_io(graph).nodes == graph.nodes
+
+
+def test_an_input_of_several_readers_keeps_its_shape() -> None:
+    net = GraphBuilder("two readers")
+    x = net.input((1, 60))
+    y = net.conv(net.node(ops.Reshape((1, 5, 4, 3)), [x]), 2)
+    graph = net.graph(y, net.node(ops.Relu(), [x]))
+    assert int8_io(graph).nodes == graph.nodes
 
 
 def test_an_int8_model_stays() -> None:

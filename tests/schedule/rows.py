@@ -6,7 +6,11 @@ from random import Random
 from tests.memory.streams import Maps, input_rows, needs, steps
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import Accumulation, KernelCall, RowLoop
-from tinyml.schedule.schedule import FEED, Ring, Segment, SegmentKind
+from tinyml.memory.lifetimes import lifetimes, merged
+from tinyml.memory.plan import live_bytes
+from tinyml.schedule.costs import Costs, Cut
+from tinyml.schedule.schedule import FEED, Ring, Schedule, Segment, SegmentKind
+from tinyml.schedule.stream import RowNode, stream_segment
 
 
 def stored_whole(graph: Graph, names: Sequence[str]) -> frozenset[str]:
@@ -52,6 +56,49 @@ def play(graph: Graph, calls: Mapping[str, KernelCall], segment: Segment) -> str
     if fed != height:
         return f"{fed} of {height} rows are fed"
     return ""
+
+
+def most_live(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> int:
+    """The most bytes live at any tick, as the memory plan counts them; nothing is placed."""
+    found = lifetimes(graph, schedule, calls)
+    buffers, _ = merged(found, found.overlays)
+    return int(live_bytes(buffers, found.ticks).max())
+
+
+Segments = list[tuple[int, int, bool]]
+"""First node, the one after the last, whether it is a stream."""
+
+
+def segments_of(
+    graph: Graph, calls: Mapping[str, KernelCall], fed: RowNode | None = None
+) -> Segments:
+    """Every segment of an order that can be: layers, and streams of any nodes in a row."""
+    names = [node.name for node in graph.nodes]
+    readers = {node.name for node in graph.consumers()[fed.name]} if fed else set()
+    found: Segments = []
+    for start in range(len(names)):
+        source = None if start else fed
+        if source is None:
+            found.append((start, start + 1, False))
+        for stop in range(start + 1, len(names) + 1):
+            part = names[start:stop]
+            kept = stored_whole(graph, part)
+            stream = stream_segment(graph, calls, part, kept=kept, fed=source)
+            if stream is not None and (source is None or readers <= set(part)):
+                found.append((start, stop, True))
+    return found
+
+
+def every_way(costs: Costs, segments: Segments, start: int = 0) -> list[tuple[int, int]]:
+    """The peak of every path through `segments`, and how many nodes are in streams."""
+    if start == costs.count:
+        return [(0, 0)]
+    return [
+        (max(costs.peak(Cut(start, stop, 0, streamed)), peak), (stop - start) * streamed + more)
+        for first, stop, streamed in segments
+        if first == start
+        for peak, more in set(every_way(costs, segments, stop))
+    ]
 
 
 def smaller_rings(segment: Segment) -> Iterator[Segment]:

@@ -1,6 +1,5 @@
 """Inputs that come row by row: against all cuts, the memory plan, and models that refuse."""
 
-from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -8,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.memory.streams import Maps, fed_schedule, needs
-from tests.schedule.rows import play, random_maps, smaller_rings, stored_whole
+from tests.schedule.rows import (
+    every_way,
+    most_live,
+    play,
+    random_maps,
+    segments_of,
+    smaller_rings,
+)
 from tests.support.builder import GraphBuilder
 from tests.support.models import model_path
 from tinyml import pipeline
@@ -23,33 +29,10 @@ from tinyml.memory import plan_memory
 from tinyml.schedule.costs import Cut, segment_costs
 from tinyml.schedule.feed import fed_input
 from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.schedule import FEED, Schedule, Segment, SegmentKind
+from tinyml.schedule.schedule import FEED, Feed, Schedule, Segment, SegmentKind
 from tinyml.schedule.search import best_schedule, calls_of, stream_schedule
-from tinyml.schedule.stream import stream_segment
 
 Calls = dict[str, KernelCall]
-
-
-def _all_fed(graph: Graph, calls: Calls) -> Iterator[Schedule]:
-    """Every way to cut `graph` in its order that has all readers of the input in a first stream."""
-    names = [node.name for node in graph.nodes]
-    source = fed_input(graph, calls)
-    readers = {node.name for node in graph.consumers()[graph.inputs[0]]}
-
-    def from_node(first: int) -> Iterator[tuple[Segment, ...]]:
-        if first == len(names):
-            yield ()
-        for stop in range(first + 1, len(names) + 1):
-            part = names[first:stop]
-            segment: Segment | None = Segment(SegmentKind.LAYER, tuple(part))
-            if len(part) > 1 or not first:
-                fed = None if first else source
-                kept = stored_whole(graph, part)
-                segment = stream_segment(graph, calls, part, kept=kept, fed=fed)
-            if segment is not None and (first or readers <= set(part)):
-                yield from ((segment, *others) for others in from_node(stop))
-
-    yield from map(Schedule, from_node(0))
 
 
 @given(st.integers(0, 2**32))
@@ -57,27 +40,23 @@ def _all_fed(graph: Graph, calls: Calls) -> Iterator[Schedule]:
 def test_best_of_all_cuts(seed: int) -> None:
     rng = Random(seed)
     graph, calls = random_maps(rng, rng.randint(1, 4))
-    if len(graph.nodes) > 8 or len(graph.inputs) > 1:
+    if len(graph.nodes) > 7 or len(graph.inputs) > 1:
         return
     least = []
     for order in (layer_schedule(graph, calls).order, tuple(n.name for n in graph.nodes)):
         layers = Schedule(tuple(Segment(SegmentKind.LAYER, (name,)) for name in order))
         ordered = reordered(graph, layers)
-        found = [
-            (
-                plan_memory(ordered, each, calls).lower_bound,
-                sum(len(s.nodes) for s in each.segments if s.kind is SegmentKind.STREAM),
-            )
-            for each in _all_fed(ordered, calls)
-        ]
+        source = fed_input(ordered, calls)
+        costs = segment_costs(ordered, calls, calls, feed=Feed.ROWS, fed=source)
+        found = every_way(costs, segments_of(ordered, calls, source))
         least.append(min(found))
-    best = best_schedule(graph, calls, calls, fed=True)
+    best = best_schedule(graph, calls, calls, feed=Feed.ROWS)
     ordered = reordered(graph, best)
     for segment in best.segments:
         if segment.kind is SegmentKind.STREAM:
             assert play(ordered, calls, segment) == ""
     streamed = sum(len(s.nodes) for s in best.segments if s.kind is SegmentKind.STREAM)
-    bound = plan_memory(ordered, best, calls).lower_bound
+    bound = most_live(ordered, best, calls)
     assert (bound, streamed) == min(least, key=lambda each: each[0])
 
 
@@ -88,11 +67,11 @@ def test_costs_are_those_of_the_plan(seed: int) -> None:
     graph, calls = random_maps(rng, rng.randint(1, 10))
     if len(graph.inputs) > 1:
         return
-    costs = segment_costs(graph, calls, calls, fed=fed_input(graph, calls))
+    costs = segment_costs(graph, calls, calls, feed=Feed.ROWS, fed=fed_input(graph, calls))
     cuts: list[Cut] = []
     while not cuts or cuts[-1].stop < costs.count:
         cuts.append(rng.choice(list(costs.cuts(cuts[-1].stop if cuts else 0))))
-    assert cuts[0].fed and cuts[0].stop > costs.fed_until
+    assert cuts[0].is_stream and cuts[0].stop > costs.fed_until
     schedule = costs.schedule(cuts)
     assert schedule.fed and all(FEED not in s.program for s in schedule.segments[1:])
     plan = plan_memory(graph, schedule, calls)
@@ -110,7 +89,7 @@ def test_rows_come_as_late_as_they_can(seed: int) -> None:
     graph, calls = random_maps(rng, rng.randint(1, 8))
     if len(graph.inputs) > 1:
         return
-    segment = stream_schedule(graph, calls, calls, fed=True).segments[0]
+    segment = stream_schedule(graph, calls, calls, feed=Feed.ROWS).segments[0]
     node_of = {node.name: node for node in graph.nodes}
     (x,) = graph.inputs
     taken, last = [0] * len(segment.nodes), -1
@@ -133,8 +112,8 @@ def test_a_chain() -> None:
     net = Maps()
     net.conv("a", net.map("x", 4, 8), 8, pad=1)
     graph = net.graph("a")
-    best = best_schedule(graph, net.calls, net.calls, fed=True)
-    assert best == stream_schedule(graph, net.calls, net.calls, fed=True)
+    best = best_schedule(graph, net.calls, net.calls, feed=Feed.ROWS)
+    assert best == stream_schedule(graph, net.calls, net.calls, feed=Feed.ROWS)
     (segment,) = best.segments
     assert segment.program == (FEED, FEED, 0, FEED, 0, FEED, 0, 0)
     assert [(ring.tensor, ring.rows) for ring in segment.rings] == [("x", 3)]
@@ -145,14 +124,14 @@ def test_rows_that_nobody_needs_come_too() -> None:
     net.conv("a", net.map("x", 7, 8), 8, taps=1, stride=3)
     net.conv("b", "a", 8, taps=2)
     graph = net.graph("b")
-    (segment,) = stream_schedule(graph, net.calls, net.calls, fed=True).segments
+    (segment,) = stream_schedule(graph, net.calls, net.calls, feed=Feed.ROWS).segments
     assert segment.program.count(FEED) == 7
     assert [ring.rows for ring in segment.rings] == [1, 2]
     assert play(graph, net.calls, segment) == ""
     net = Maps()
     net.pick("a", net.map("x", 9, 8), [(0,), (1,)])
     graph = net.graph("a")
-    (segment,) = stream_schedule(graph, net.calls, net.calls, fed=True).segments
+    (segment,) = stream_schedule(graph, net.calls, net.calls, feed=Feed.ROWS).segments
     assert segment.program == (FEED, 0, FEED, 0, *(FEED,) * 7)
 
 
@@ -170,7 +149,7 @@ def test_refusals() -> None:
     _refused(b.graph(b.node(ops.Add(), (x, y))), "'two' has 2 inputs")
 
     b = GraphBuilder("dense")
-    _refused(b.graph(b.dense(b.input((1, 40)), 8)), "FULLY_CONNECTED '.*' does not read input")
+    _refused(b.graph(b.dense(b.input((1, 40)), 8)), "FULLY_CONNECTED '.*' needs all of input")
 
     b = GraphBuilder("batch")
     _refused(b.graph(b.conv(b.input((2, 4, 4, 2)), 8)), "reads input '.*' as 2 maps", "batch of 1")
@@ -197,7 +176,7 @@ def test_readers_that_cannot_share_a_stream() -> None:
     assert fed_schedule(graph, net.calls) is None
     for search in (best_schedule, stream_schedule):
         with pytest.raises(PlanError, match=r"'x'.*cannot run row by row together") as caught:
-            search(graph, net.calls, net.calls, fed=True)
+            search(graph, net.calls, net.calls, feed=Feed.ROWS)
         assert "--feed whole" in caught.value.hint
 
 

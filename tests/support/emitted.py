@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 
 from tinyml.board import Board, load_board
 from tinyml.emit import Project, emit
-from tinyml.ir.graph import Array, Graph, Node
+from tinyml.emit.pieces import Piece, input_pieces, output_pieces
+from tinyml.ir.graph import Array, Graph, Tensor
 from tinyml.kernels import bind
 from tinyml.memory import plan_memory
 from tinyml.memory.check import check_plan
 from tinyml.passes import optimize
 from tinyml.planning import Plan
 from tinyml.schedule.order import layer_schedule, reordered
+from tinyml.schedule.schedule import Feed
 
 STRICT = (
     "-std=c99",
@@ -62,6 +64,29 @@ static int push_rows(const tinyml_model_info *info, tinyml_model *model) {{
   return left != 0 || status != TINYML_OK;
 }}
 
+/* As much of a piece as is asked for, from the input on its own in memory. */
+static int read_piece(void *user, int32_t y, int32_t x, int32_t width, void *to) {{
+  const tinyml_model_info *info = ((void **)user)[0];
+  const uint8_t *input = ((void **)user)[1];
+  const size_t at = info->row_bytes * (size_t)y + info->pixel_bytes * (size_t)x;
+  const size_t bytes = info->pixel_bytes * (size_t)width;
+  if (y < 0 || x < 0 || width < 1 || at + bytes > info->inputs[0].bytes ||
+      info->pixel_bytes * (size_t)(x + width) > info->row_bytes) return 1;
+  memcpy(to, input + at, bytes);
+  return print(NULL, (uint16_t)(info->op_count + 1), 0, input + at, bytes);
+}}
+
+static int pull(const tinyml_model_info *info, tinyml_model *model) {{
+  uint8_t *input = malloc(info->inputs[0].bytes);
+  void *user[2] = {{(void *)(uintptr_t)info, input}};
+  if (input == NULL || fread(input, 1, info->inputs[0].bytes, stdin) != info->inputs[0].bytes) {{
+    return 1;
+  }}
+  const tinyml_status status = info->pull(model, read_piece, user);
+  free(input);
+  return status != TINYML_OK;
+}}
+
 int main(int count, char **arguments) {{
   if (count != 3) return 2;
   const tinyml_model_info *info = models[atoi(arguments[1])];
@@ -73,7 +98,9 @@ int main(int count, char **arguments) {{
   tinyml_model model = {{arena, &observer, 0}};
   while (runs-- > 0) {{
     memset(arena, 0xa5, info->arena_bytes);
-    if (info->row_bytes > 0) {{
+    if (info->pull != NULL) {{
+      if (pull(info, &model)) return 3;
+    }} else if (info->row_bytes > 0) {{
       if (push_rows(info, &model)) return 3;
     }} else for (int i = 0; i < info->input_count; i++) {{
       if (fread(arena + info->inputs[i].offset, 1, info->inputs[i].bytes, stdin) !=
@@ -192,21 +219,48 @@ class Models:
         run_tool("gcc", *SANITIZE, *objects, "-o", self.program)
 
     def run(self, index: int, inputs: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
-        """What model `index` computes for each of `inputs`.
+        """What model `index` computes for each of `inputs`, none of it in a patch.
 
         By tensor name; the model's outputs, as they are in the end, by "output:name".
         """
-        plan = self.plans[index]
+        results = []
+        for pieces in self.observed(index, inputs):
+            found = {}
+            for key, (tensor, data) in pieces.items():
+                flat = np.frombuffer(data, tensor.dtype.numpy)
+                found[key] = flat.reshape(tensor.shape)
+            results.append(found)
+        return results
+
+    def observed(
+        self, index: int, inputs: Sequence[Mapping[str, Array]]
+    ) -> list[dict[str, tuple[Tensor, bytes]]]:
+        """For each of `inputs`, all that the observer is told of, by the same keys.
+
+        Pieces of a tensor one after the other; also what is read of an input that is pulled.
+        """
+        plan, manifest = self.plans[index], self.projects[index].manifest
         graph = plan.graph
         data = b"".join(np.asarray(x[name]).tobytes() for x in inputs for name in graph.inputs)
         out = run_tool(self.program, str(index), str(len(inputs)), input=data).stdout
-        results, pieces = [], _pieces(out)
+        pieces = _pieces(out)
+        last = len(manifest.ops)
+        expected = {
+            (name, op, i): output_pieces(manifest, op, i)
+            for op, entry in enumerate(manifest.ops)
+            for i, name in enumerate(t.name for t in entry.outputs)
+        }
+        for i, name in enumerate(graph.outputs):
+            expected[f"output:{name}", last, i] = [Piece(0, graph.tensors[name].nbytes, 0)]
+        if plan.schedule.feed is Feed.PULL:
+            expected[graph.inputs[0], last + 1, 0] = input_pieces(manifest)
+        results = []
         for _ in inputs:
             found = {}
-            for key, name, op, output in _reported(plan):
-                tensor = graph.tensors[name]
-                flat = np.frombuffer(_joined(pieces, op, output, tensor.nbytes), tensor.dtype.numpy)
-                found[key] = flat.reshape(tensor.shape)
+            for (key, op, i), each in expected.items():
+                got = [pieces[op, i].pop(0) for _ in each]
+                assert [len(piece) for piece in got] == [piece.bytes for piece in each], key
+                found[key] = graph.tensors[key.removeprefix("output:")], b"".join(got)
             results.append(found)
         assert not any(pieces.values()), "more than expected"
         return results
@@ -220,27 +274,6 @@ def _pieces(out: bytes) -> dict[tuple[int, int], list[bytes]]:
         found.setdefault((op, output), []).append(out[12 : 12 + size])
         out = out[12 + size :]
     return found
-
-
-def _joined(pieces: dict[tuple[int, int], list[bytes]], op: int, output: int, size: int) -> bytes:
-    """Takes as many pieces as make up `size` bytes."""
-    waiting, data = pieces[op, output], b""
-    while len(data) < size:
-        data += waiting.pop(0)
-    assert len(data) == size, f"op {op}: {len(data)} bytes, not {size}"
-    return data
-
-
-def _reported(plan: Plan) -> list[tuple[str, str, int, int]]:
-    """Key, tensor, op and output of all that is printed; the model's outputs as one op more."""
-    nodes: Mapping[str, Node] = {node.name: node for node in plan.graph.nodes}
-    computed = [
-        (t, t, op, i)
-        for op, n in enumerate(plan.schedule.order)
-        for i, t in enumerate(nodes[n].outputs)
-    ]
-    last = len(plan.schedule.order)
-    return computed + [(f"output:{t}", t, last, i) for i, t in enumerate(plan.graph.outputs)]
 
 
 def _project_root(source: Path) -> Path:

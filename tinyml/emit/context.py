@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tinyml.emit.literals import WIDTH
 from tinyml.emit.literals import call as call_lines
 from tinyml.emit.rows import StreamedRows
 from tinyml.emit.tables import TablePool
@@ -23,8 +24,23 @@ class PointerView:
     in_arena: bool = True
     steps: bool = False
     """Whether the loop moves it on."""
-    offset: str = ""
+    offsets: tuple[str, ...] = ()
     """What is added to it, in elements, e.g. "24 * y"."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Its definition."""
+        place = f"({self.ctype} *)({self.source})" if self.in_arena else self.source
+        words = [f"{self.ctype} *{'' if self.steps else 'const '}{self.name} = {place}"]
+        words += [f" + {offset}" for offset in self.offsets]
+        lines, indent = [""], 2
+        for word in words:
+            if lines[-1] and indent + len(lines[-1] + word) >= WIDTH:
+                lines.append("    " + word.lstrip())
+            else:
+                lines[-1] += word
+        lines[-1] += ";"
+        return tuple(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,7 @@ class Context:
         return rows if rows and rows.is_ring else None
 
     def ring_read(self, tensor: Tensor, height: int, row_bytes: int) -> StreamedRows | None:
-        """The same for an operand that is read as so many rows; PlanError when it is not stored so.
+        """The same for an operand read as so many rows; PlanError when it is stored in others.
 
         A whole tensor may be read as other rows than those it was written in.
         """
@@ -108,8 +124,10 @@ def numbered(name: str, index: int, count: int) -> str:
     return name if count == 1 else f"{name}{index}"
 
 
-def row_offset(row_bytes: int, height: int, ring: StreamedRows | None) -> str:
-    """How far row y lies from where its map begins, "" where every row lies there."""
+def row_offset(row_bytes: int, height: int, ring: StreamedRows | None) -> tuple[str, ...]:
+    """How far row y lies from where its map begins; () where every row lies there."""
     if ring is None:
-        return f"{row_bytes} * y"
-    return f"{row_bytes} * tinyml_slot(y, {ring.held}, {height})" if ring.held > 1 else ""
+        return (f"{row_bytes} * y",)
+    if ring.held == height:
+        return (f"{ring.pitch} * y",)
+    return (f"{ring.pitch} * tinyml_slot(y, {ring.held}, {height})",) if ring.held > 1 else ()

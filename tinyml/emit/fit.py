@@ -30,7 +30,7 @@ def needs(plan: Plan, view: ModelView, board: Board) -> dict[str, int]:
         "constants": view.const_bytes + structs,
         "data": LEAST_STATIC_BYTES
         + RECORD_BYTES * view.observed
-        + (view.feed.row_bytes if view.feed else 0),
+        + (view.feed.row_bytes if view.feed and view.pushed else 0),
         "arena": plan.memory.arena_bytes,
         "stack": board.stack_bytes,
     }

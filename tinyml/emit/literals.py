@@ -31,6 +31,16 @@ def number(value: float) -> str:
     return _point(repr(value))
 
 
+def smallest_int(values: Iterable[int]) -> str:
+    """The smallest C integer type that holds all of `values`, unsigned where none is negative."""
+    found = list(values)
+    least, most = min(found), max(found)
+    if least >= 0:
+        return next(f"uint{bits}_t" for bits in (8, 16, 32) if most < 1 << bits)
+    reach = max(most, -1 - least)
+    return next(f"int{bits}_t" for bits in (8, 16, 32) if reach < 1 << (bits - 1))
+
+
 def _point(digits: str) -> str:
     return digits if any(c in digits for c in ".e") else f"{digits}.0"
 
@@ -57,6 +67,12 @@ def wrap(words: Iterable[str], indent: int) -> tuple[str, ...]:
         lines.append(text[start:end])
         start = end + 1
     return tuple(lines)
+
+
+def rows(groups: Iterable[Iterable[object]], indent: int) -> tuple[str, ...]:
+    """Initialisers of structs or arrays in one, each on a line of its own (or more if need be)."""
+    words = ("{" + ", ".join(map(str, group)) + "}" for group in groups)
+    return tuple(line for word in words for line in wrap([word], indent))
 
 
 def comment(text: str, indent: int, *, lead: str = "") -> tuple[str, ...]:

@@ -1,13 +1,16 @@
 """What drives an op's kernel: a loop over whole tensors, or one step of a stream."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from tinyml.emit.context import Context, PointerView, RowsView, numbered, row_offset
+from tinyml.emit.literals import WIDTH
 from tinyml.emit.literals import call as call_lines
+from tinyml.emit.rows import StreamedRows
+from tinyml.emit.strips import StripTable, strip_values
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Tensor
 from tinyml.kernels.call import (
@@ -16,6 +19,7 @@ from tinyml.kernels.call import (
     ConstArray,
     RowAccess,
     RowLoop,
+    Span,
     WholeCall,
 )
 
@@ -30,8 +34,8 @@ class RowLoopView:
     row_bytes: int
     row_count: int
     rows: tuple[RowsView, ...]
-    span: str
-    """Initialiser of the horizontal geometry."""
+    span: tuple[str, ...]
+    """The definition of the horizontal geometry."""
     call: tuple[str, ...]
 
 
@@ -74,8 +78,12 @@ class RowStepView:
     """What the observer is told of in a step; so it is below."""
     row_count: int
     rows: tuple[RowsView, ...]
-    span: str
+    span: tuple[str, ...]
     call: tuple[str, ...]
+    strips: StripTable | None
+    """In a patch: what differs from strip to strip."""
+    part_bytes: tuple[int, ...]
+    """In a patch: what the observer is told of in a step, by strip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,32 +150,88 @@ def _row_loop(ctx: Context, loop: RowLoop) -> Driven:
         row_bytes=loop.out_row_bytes,
         row_count=_row_count(loop),
         rows=tuple(rows),
-        span=_span(loop),
+        span=_span(_fields(loop.span), constant=True),
         call=_row_call(ctx, loop, "y" if loop.out_height > 1 else "0", _indent(loop)),
     )
     return tuple(pointers), view
 
 
 def _row_step(ctx: Context, loop: RowLoop) -> Driven:
-    pointers, rows = [], []
-    for at, name, access, tensor in _row_operands(ctx, loop):
-        source = ctx.address(tensor) if tensor else _constant(ctx, access, name)
-        pointers.append(PointerView(name, "const int8_t", source, in_arena=tensor is not None))
-        ring = ctx.ring_read(tensor, access.height, access.row_bytes) if tensor else None
-        place = (name, str(ring.held)) if ring else (name,)
-        rows.append(_rows(ctx, access, at, name, place, "y", 2))
     (result,) = ctx.results
-    offset = row_offset(loop.out_row_bytes, loop.out_height, ctx.ring(result))
-    pointers.append(PointerView("out", "int8_t", ctx.address(result), offset=offset))
+    tiled = ctx.streamed[result.name]
+    operands = list(_row_operands(ctx, loop))
+    rings = [
+        ctx.ring_read(tensor, access.height, access.row_bytes) if tensor else None
+        for _, _, access, tensor in operands
+    ]
+    words, strips = _strip_words(ctx, loop, tiled, rings)
+    pointers, rows = [], []
+    for (at, name, access, tensor), ring in zip(operands, rings, strict=True):
+        source = ctx.address(tensor) if tensor else _constant(ctx, access, name)
+        pointers.append(
+            PointerView(
+                name,
+                "const int8_t",
+                source,
+                in_arena=tensor is not None,
+                offsets=_offset(words, name),
+            )
+        )
+        place = (name, str(ring.held)) if ring and ring.held < ring.height else (name,)
+        pitch = ring.pitch if ring else access.row_bytes
+        rows.append(_rows(ctx, replace(access, row_bytes=pitch), at, name, place, "y", 2))
+    offsets = row_offset(loop.out_row_bytes, loop.out_height, ctx.ring(result))
+    offsets += _offset(words, "out")
+    pointers.append(PointerView("out", "int8_t", ctx.address(result), offsets=offsets))
     view = RowStepView(
         height=loop.out_height,
         row_bytes=loop.out_row_bytes,
         row_count=_row_count(loop),
         rows=tuple(rows),
-        span=_span(loop),
+        span=_span(words, constant=strips is None),
         call=_row_call(ctx, loop, "y", 2),
+        strips=strips,
+        part_bytes=tuple((stop - first) * loop.pixel_bytes for first, stop in tiled.columns),
     )
     return tuple(pointers), view
+
+
+def _strip_words(
+    ctx: Context, loop: RowLoop, tiled: StreamedRows, rings: list[StreamedRows | None]
+) -> tuple[dict[str, str], StripTable | None]:
+    """The span's fields, and how far into their rows the pointers go, as C expressions."""
+    spans = [loop.part(*part) for part in tiled.columns] or [loop.span]
+    values = {field: [getattr(span, field) for span in spans] for field in Span.__slots__}
+    for index, (access, ring) in enumerate(zip(loop.inputs, rings, strict=True)):
+        if tiled.columns:
+            name = numbered("in", index, len(loop.inputs))
+            values[name] = list(_read_places(ctx, access, tiled, ring))
+    if tiled.columns:
+        values["out"] = [tiled.place(s, first) for s, (first, _) in enumerate(tiled.columns)]
+    return strip_values(values)
+
+
+def _read_places(
+    ctx: Context, access: RowAccess, tiled: StreamedRows, ring: StreamedRows | None
+) -> Iterator[int]:
+    """Per strip: where the columns that are read begin in a row of what holds them, in bytes."""
+    assert access.columns is not None
+    for strip, part in enumerate(tiled.columns):
+        begin, end = access.columns.read(*part)
+        if ring is None:
+            yield begin * access.columns.pixel_bytes
+            continue
+        first, stop = ring.columns[strip]
+        if begin < end and not first <= begin < end <= stop:
+            raise PlanError(
+                f"op '{ctx.node.name}' reads columns {begin} to {end} in strip {strip}, "
+                f"which has {first} to {stop}"
+            )
+        yield ring.place(strip, max(begin, first)) if begin < end else 0
+
+
+def _offset(words: dict[str, str], name: str) -> tuple[str, ...]:
+    return () if words.get(name, "0") == "0" else (words[name],)
 
 
 def _row_operands(
@@ -195,12 +259,15 @@ def _indent(loop: RowLoop) -> int:
     return 2 + 2 * (loop.batches > 1) + 2 * (loop.out_height > 1)
 
 
-def _span(loop: RowLoop) -> str:
-    span = loop.span
-    return (
-        f"{{.in_width = {span.in_width}, .out_width = {span.out_width}, "
-        f".pad_left = {span.pad_left}}}"
-    )
+def _fields(span: Span) -> dict[str, str]:
+    return {field: str(getattr(span, field)) for field in Span.__slots__}
+
+
+def _span(fields: Mapping[str, str], *, constant: bool) -> tuple[str, ...]:
+    head = f"{'static ' if constant else ''}const tinyml_span span = {{"
+    parts = [f".{field} = {fields[field]}" for field in Span.__slots__]
+    line = f"{head}{', '.join(parts)}}};"
+    return (line,) if len(line) + 2 <= WIDTH else (head, *(f"    {p}," for p in parts), "};")
 
 
 def _row_call(ctx: Context, loop: RowLoop, y: str, indent: int) -> tuple[str, ...]:
@@ -234,7 +301,7 @@ def _rows(
     elif y and access.stride:
         first = y if access.stride == 1 else f"{access.stride} * {y}"
         if access.pad_top:
-            first += f" - {access.pad_top}"
+            first += f" {'-' if access.pad_top > 0 else '+'} {abs(access.pad_top)}"
     arguments = [
         f"rows + {at}" if at else "rows",
         str(access.count),
@@ -289,9 +356,9 @@ def _accumulation(ctx: Context, loop: Accumulation) -> Driven:
 def _accumulation_step(ctx: Context, loop: Accumulation) -> Driven:
     (operand,), (result,) = ctx.activations, ctx.results
     ring = ctx.ring_read(operand, loop.in_height, loop.in_row_bytes)
-    offset = row_offset(loop.in_row_bytes, loop.in_height, ring)
+    offsets = row_offset(loop.in_row_bytes, loop.in_height, ring)
     pointers = (
-        PointerView("in", "const int8_t", ctx.address(operand), offset=offset),
+        PointerView("in", "const int8_t", ctx.address(operand), offsets=offsets),
         PointerView("out", "int8_t", ctx.whole(result)),
     )
     begin, row, end = _accumulation_calls(ctx, 4, 2, 2)

@@ -9,12 +9,15 @@ from typing import Any
 
 from tinyml import __version__
 from tinyml.emit.rows import streamed_rows
+from tinyml.emit.tiles import Range, tiles
 from tinyml.errors import ModelError
 from tinyml.ir.graph import Tensor
 from tinyml.planning import Plan
+from tinyml.schedule.schedule import Feed, Segment, SegmentKind
+from tinyml.schedule.work import macs_by_node
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 """Raised whenever a reader must know of a change."""
 
 
@@ -30,9 +33,14 @@ class TensorEntry:
     offset: int
     bytes: int
     row_bytes: int
-    """Of a tensor that is computed and observed, or comes, row by row; 0 where it is so at once."""
+    """Of a tensor that is computed and observed, or comes, in rows or parts of them; 0 where it
+    is so at once."""
     ring_rows: int
-    """Row r lies at `offset` + r % `ring_rows` * `row_bytes`; 0 where it is stored whole."""
+    """Row r lies at `offset` + r % `ring_rows` * `pitch`; 0 where it is stored whole."""
+    pitch: int = 0
+    """Bytes of a slot of such a ring."""
+    pixel_bytes: int = 0
+    """Where parts of rows are computed: of all channels in one place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +48,14 @@ class SegmentEntry:
     """Ops that run together."""
 
     kind: str
-    """"layer": one op, on whole tensors; "stream": several, row by row."""
+    """"layer": one op, on whole tensors; "stream": several, row by row; "patch": tile by tile."""
     ops: tuple[int, ...]
     """Their indices."""
+    rows: tuple[tuple[Range, ...], ...] = ()
+    """Of a patch, per band of tiles: the rows [first, stop) that each op computes in one, and at
+    last those of an input that is pulled."""
+    columns: tuple[tuple[Range, ...], ...] = ()
+    """The same per strip for columns. Tiles run band by band, in each strip by strip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,7 @@ class OpEntry:
     name: str
     kind: str
     macs: int
+    """Executed: what the tiles of a patch share is counted in each."""
     kernel: str
     """Empty for an op that is only a view."""
     inputs: tuple[TensorEntry, ...]
@@ -78,6 +92,8 @@ class Manifest:
     const_bytes: int
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
+    pull: bool
+    """Whether the target reads its only input in pieces while it runs."""
     ops: tuple[OpEntry, ...]
     segments: tuple[SegmentEntry, ...]
     """In order of execution."""
@@ -112,7 +128,12 @@ def read_manifest(project: Path) -> Manifest:
         )
         inputs, outputs = _tensors(values.pop("inputs")), _tensors(values.pop("outputs"))
         segments = tuple(
-            SegmentEntry(**{**segment, "ops": tuple(segment["ops"])})
+            SegmentEntry(
+                segment["kind"],
+                tuple(segment["ops"]),
+                _ranges(segment["rows"]),
+                _ranges(segment["columns"]),
+            )
             for segment in values.pop("segments")
         )
         return Manifest(**values, inputs=inputs, outputs=outputs, ops=ops, segments=segments)
@@ -122,6 +143,10 @@ def read_manifest(project: Path) -> Manifest:
 
 def _tensors(values: list[dict[str, Any]]) -> tuple[TensorEntry, ...]:
     return tuple(TensorEntry(**{**value, "shape": tuple(value["shape"])}) for value in values)
+
+
+def _ranges(values: list[list[tuple[int, int]]]) -> tuple[tuple[Range, ...], ...]:
+    return tuple(tuple((first, stop) for first, stop in of) for of in values)
 
 
 def make_manifest(
@@ -154,11 +179,14 @@ def make_manifest(
             bytes=tensor.nbytes,
             row_bytes=rows.row_bytes if rows else 0,
             ring_rows=rows.held if rows and rows.is_ring else 0,
+            pitch=rows.pitch if rows and rows.is_ring else 0,
+            pixel_bytes=rows.pixel_bytes if rows else 0,
         )
 
     def entries(names: tuple[str, ...]) -> tuple[TensorEntry, ...]:
         return tuple(entry(graph.tensors[n]) for n in names)
 
+    macs = macs_by_node(graph, plan.schedule, plan.calls)
     return Manifest(
         tinyml=FORMAT,
         version=__version__,
@@ -172,11 +200,12 @@ def make_manifest(
         const_bytes=const_bytes,
         inputs=entries(graph.inputs),
         outputs=entries(graph.outputs),
+        pull=plan.schedule.feed is Feed.PULL,
         ops=tuple(
             OpEntry(
                 name=node.name,
                 kind=node.op.kind,
-                macs=graph.macs(node),
+                macs=macs[node.name],
                 kernel=plan.calls[node.name].kernel,
                 inputs=entries(graph.activations(node)),
                 outputs=entries(node.outputs),
@@ -184,8 +213,15 @@ def make_manifest(
             for node in (nodes[n] for n in plan.schedule.order)
         ),
         segments=tuple(
-            SegmentEntry(segment.kind.value, tuple(index[name] for name in segment.nodes))
+            _segment(segment, tuple(index[name] for name in segment.nodes))
             for segment in plan.schedule.segments
         ),
         files={path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
     )
+
+
+def _segment(segment: Segment, ops: tuple[int, ...]) -> SegmentEntry:
+    if segment.kind is not SegmentKind.PATCH:
+        return SegmentEntry(segment.kind.value, ops)
+    found = tiles(segment)
+    return SegmentEntry(segment.kind.value, ops, found.rows, found.columns)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tinyml.emit.context import Context, PointerView
 from tinyml.emit.literals import comment, number
-from tinyml.emit.loops import LoopView, loop_view, step_view
+from tinyml.emit.loops import LoopView, RowStepView, loop_view, step_view
 from tinyml.emit.names import Namer, short, title
 from tinyml.emit.rows import StreamedRows
 from tinyml.emit.tables import TablePool
@@ -56,6 +56,11 @@ class OpView:
     end: int
     """First byte of the arena past everything that the op touches."""
 
+    @property
+    def takes_strip(self) -> bool:
+        """Whether its function has to know which strip of a patch runs."""
+        return isinstance(self.loop, RowStepView) and self.loop.strips is not None
+
 
 @dataclass(frozen=True, slots=True)
 class OpViews:
@@ -67,8 +72,8 @@ class OpViews:
     producers: Mapping[str, Node]
     streamed: Mapping[str, StreamedRows]
 
-    def view(self, node: Node, index: int, *, in_stream: bool) -> OpView:
-        """The view of `node`, which runs as number `index`.
+    def view(self, node: Node, index: int, macs: int, *, in_stream: bool) -> OpView:
+        """The view of `node`, which runs as number `index` and executes so many MACs.
 
         Raises PlanError when the plan gives an alias memory of its own, or holds only
         rows of what the op needs whole.
@@ -83,9 +88,9 @@ class OpViews:
         pointers, loop = step_view(ctx) if in_stream else loop_view(ctx)
         return OpView(
             index=index,
-            comment=_comment(ctx, index),
+            comment=_comment(ctx, index, macs),
             function=self.functions(f"op{index}_{label}"),
-            macs=self.plan.graph.macs(node),
+            macs=macs,
             struct=struct,
             pointers=(*pointers, *_scratch(ctx)),
             loop=loop,
@@ -99,7 +104,7 @@ class OpViews:
         )
 
 
-def _comment(ctx: Context, index: int) -> tuple[str, ...]:
+def _comment(ctx: Context, index: int, macs: int) -> tuple[str, ...]:
     def describe(tensors: Sequence[Tensor]) -> str:
         return ", ".join(
             f"{title(t.name, ctx.producers.get(t.name))} "
@@ -107,7 +112,6 @@ def _comment(ctx: Context, index: int) -> tuple[str, ...]:
             for t in tensors
         )
 
-    macs = ctx.plan.graph.macs(ctx.node)
     cost = f", {macs} MACs" if macs else ""
     return (
         *comment(f"Op {index}: {ctx.node.op.kind} {ctx.node.name}{cost}.", 6),
@@ -117,7 +121,10 @@ def _comment(ctx: Context, index: int) -> tuple[str, ...]:
 
 def _held(ctx: Context, tensor: Tensor) -> str:
     ring = ctx.ring(tensor)
-    return f" ({ring.held} of {ring.height} rows)" if ring else ""
+    if ring is None:
+        return ""
+    part = f" of {ring.pitch // ring.pixel_bytes} columns" if ring.pitch < ring.row_bytes else ""
+    return f" ({ring.held} of {ring.height} rows{part})"
 
 
 def _struct(ctx: Context) -> StructView | None:

@@ -15,6 +15,7 @@ from tinyml.emit.runtime import runtime_files
 from tinyml.emit.view import ModelView, model_view
 from tinyml.errors import BuildError, ModelError
 from tinyml.planning import Plan
+from tinyml.schedule.copies import RECOMPUTED
 
 MODEL_FILE = "model.tflite"
 """The model that the project was made from, so that its folder is enough to verify it."""
@@ -81,7 +82,7 @@ def emit(
         name=view.name,
         board=board.name,
         source=source,
-        options=options or {},
+        options={**(options or {}), **_recomputed(plan)},
         const_bytes=view.const_bytes,
         identity=identity,
         files=files,
@@ -93,6 +94,11 @@ def emit(
     for path, data in files.items():
         _write(out_dir / path, data)
     return Project(out_dir, board, manifest)
+
+
+def _recomputed(plan: Plan) -> dict[str, Any]:
+    """What makes the plan's graph of the optimised one, as a manifest's option."""
+    return {RECOMPUTED: [each.record() for each in plan.again]} if plan.again else {}
 
 
 def open_project(root: Path) -> Project:

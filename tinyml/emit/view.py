@@ -19,11 +19,12 @@ from tinyml.kernels.site import CTYPES
 from tinyml.memory.plan import MemoryPlan
 from tinyml.planning import Plan
 from tinyml.schedule.schedule import SegmentKind
+from tinyml.schedule.work import macs_by_node
 
-RUNTIME_VERSION = 3
+RUNTIME_VERSION = 4
 """What generated code expects of TINYML_RUNTIME_VERSION."""
 
-_FUNCTIONS = ("init", "input", "output", "invoke", "push_row", "reset", "info")
+_FUNCTIONS = ("init", "input", "output", "invoke", "push_row", "reset", "pull", "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,12 @@ class ModelView:
     push_row: tuple[str, ...]
     """The same of a model whose input comes row by row; so is `reset`."""
     reset: tuple[str, ...]
+    pull: tuple[str, ...]
+    """The same of a model that reads its input through a callback."""
+    invoke_pull: tuple[str, ...]
+    """What calls that function from invoke."""
     feed: FeedView | None
-    """How the only input comes, if row by row."""
+    """How the only input comes, if in pieces."""
     inputs: tuple[EndpointView, ...]
     outputs: tuple[EndpointView, ...]
     buffers: tuple[str, ...]
@@ -91,6 +96,16 @@ class ModelView:
         return tuple(op for segment in self.segments for op in segment.ops)
 
     @property
+    def pushed(self) -> bool:
+        """Whether the application hands over the rows of the input."""
+        return self.feed is not None and not self.feed.pull
+
+    @property
+    def pulled(self) -> bool:
+        """Whether the model reads the input through a callback."""
+        return self.feed is not None and self.feed.pull
+
+    @property
     def has_layers(self) -> bool:
         """Whether any op runs on whole tensors, outside of streams."""
         return any(segment.stream is None for segment in self.segments)
@@ -102,8 +117,9 @@ class ModelView:
 
     @property
     def nulls(self) -> str:
-        """Arguments of invoke that leave inputs and outputs in place."""
-        return ", ".join("NULL" for _ in (*self.inputs, *self.outputs))
+        """Arguments of invoke (or pull) that leave inputs and outputs in place."""
+        ends = self.outputs if self.pulled else (*self.inputs, *self.outputs)
+        return ", ".join("NULL" for _ in ends)
 
     @property
     def const_bytes(self) -> int:
@@ -152,8 +168,22 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
             [f"const {end.ctype} *{end.argument}" for end in inputs]
             + [f"{end.ctype} *{end.argument}" for end in outputs],
         ),
+        invoke_pull=call(
+            f"return {prefix}_pull",
+            ["m", "read_array"]
+            + [f"&{end.argument}" for end in inputs]
+            + [end.argument for end in outputs],
+            ";",
+            2,
+        ),
         push_row=_prototype(prefix, "push_row", [f"const {end.ctype} *row" for end in inputs]),
         reset=_prototype(prefix, "reset", []),
+        pull=_prototype(
+            prefix,
+            "pull",
+            ["tinyml_read_rows_fn read", "void *user"]
+            + [f"{end.ctype} *{end.argument}" for end in outputs],
+        ),
         feed=feed,
         inputs=inputs,
         outputs=outputs,
@@ -169,12 +199,13 @@ def _segments(
 ) -> tuple[SegmentView, ...]:
     nodes = {node.name: node for node in plan.graph.nodes}
     found: list[SegmentView] = []
+    macs = macs_by_node(plan.graph, plan.schedule, plan.calls)
     index = 0
     for segment in plan.schedule.segments:
-        in_stream = segment.kind is SegmentKind.STREAM
+        in_stream = segment.kind is not SegmentKind.LAYER
         ops = tuple(
-            views.view(nodes[name], at, in_stream=in_stream)
-            for at, name in enumerate(segment.nodes, start=index)
+            views.view(nodes[name], index + at, macs[name], in_stream=in_stream)
+            for at, name in enumerate(segment.nodes)
         )
         fed = None if index else feed
         stream = stream_view(segment, ops, functions, fed) if in_stream else None
@@ -281,7 +312,8 @@ def _arena_map(
         for line in comment(
             f"[{memory.offsets[buffer.name]:{digits}}, "
             f"{memory.offsets[buffer.name] + buffer.bytes:{digits}})  "
-            f"ops {ranges[buffer.first][0]:3}-{ranges[buffer.last][1]:<3} "
+            f"ops {ranges[memory.segment_at(buffer.first)][0]:3}-"
+            f"{ranges[memory.segment_at(buffer.last)][1]:<3} "
             + (", ".join(map(contents, buffer.tensors)) or buffer.name),
             3,
             lead=" " * (2 * digits + 18),

@@ -1,11 +1,23 @@
 """Operators that only move elements."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 
 from tinyml.ir import ops
-from tinyml.ir.graph import DType, Shape
-from tinyml.kernels.call import Alias, KernelCall, OpStruct, RowAccess, RowLoop, Span, WholeCall
+from tinyml.ir.graph import DType, Shape, Tensor
+from tinyml.kernels.call import (
+    Alias,
+    ColumnAccess,
+    KernelCall,
+    OpStruct,
+    RowAccess,
+    RowLoop,
+    Span,
+    WholeCall,
+)
+from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, raw, table
 from tinyml.quant.params import check_concatenation
 
@@ -30,7 +42,8 @@ def pad(site: Site) -> KernelCall:
             site.x, f"elements of {itemsize} bytes cannot be padded", "use elements of 4 bytes"
         )
     dims = [_PadDim(n, *p) for n, p in zip(site.x.shape, op.paddings, strict=True)]
-    if site.flatten or len(dims) > 4:
+    merged = site.flatten or len(dims) > 4
+    if merged:
         dims = _merge_pads(dims)
     if len(dims) > 4:
         raise site.unsupported(
@@ -44,13 +57,16 @@ def pad(site: Site) -> KernelCall:
         ("after_bytes", channels.after * itemsize),
         ("value", _pad_value(site, op)),
     )
-    row_bytes = width.size * channels.size * itemsize
+    pixel = channels.size * itemsize
+    row_bytes = width.size * pixel
+    columns = None if merged else ColumnAccess(width.size, pixel, pad_left=width.before)
     outer = RowAccess(
         count=1,
         height=height.size,
         row_bytes=row_bytes,
         pad_top=height.before,
         batch_bytes=height.size * row_bytes,
+        columns=columns,
     )
     batches, out_height = batch.padded, height.padded
     if batch.padded != batch.size:
@@ -60,7 +76,13 @@ def pad(site: Site) -> KernelCall:
             for y in range(-batch.before, batch.size + batch.after)
             for x in range(-height.before, height.size + height.after)
         )
-        outer = RowAccess(count=1, height=batch.size * height.size, row_bytes=row_bytes, table=rows)
+        outer = RowAccess(
+            count=1,
+            height=batch.size * height.size,
+            row_bytes=row_bytes,
+            table=rows,
+            columns=columns,
+        )
         batches, out_height = 1, len(rows)
     loop = RowLoop(
         batches=batches,
@@ -117,7 +139,10 @@ def _pad_value(site: Site, op: ops.Pad) -> int:
 
 
 def concatenation(site: Site) -> KernelCall:
-    """CONCATENATION along any axis: all outer dimensions together are the row's pixels."""
+    """CONCATENATION along any axis: all outer dimensions together are the row's pixels.
+
+    Row by row along the height, each row is one of one input; the others' are NULL rows.
+    """
     op = site.node.op
     assert isinstance(op, ops.Concatenation)
     check_concatenation(site.graph, site.node)
@@ -127,10 +152,13 @@ def concatenation(site: Site) -> KernelCall:
         return _ALIAS
     for tensor in inputs:
         site.require(tensor, site.y.dtype)
-    pixels, height = prod(site.y.shape[: op.axis]), 1
+    if not site.flatten and len(site.y.shape) == 4 and (site.y.shape[0], op.axis) == (1, 1):
+        return _joined_rows(site, kernel, inputs)
+    pixels, height, in_columns = prod(site.y.shape[: op.axis]), 1, False
     if not site.flatten and len(site.y.shape) == 4 and op.axis >= 2:
         height = prod(site.y.shape[:2])
-        pixels = site.y.shape[2] if op.axis == 3 else 1
+        in_columns = op.axis == 3
+        pixels = site.y.shape[2] if in_columns else 1
     parts = [t.nbytes // (pixels * height) for t in inputs]
     fields: Fields = (("count", len(inputs)), ("bytes", table("int32_t", parts)))
     loop = RowLoop(
@@ -143,11 +171,33 @@ def concatenation(site: Site) -> KernelCall:
                 height=height,
                 row_bytes=pixels * part,
                 constant=raw(tensor) if tensor.is_const else None,
+                columns=ColumnAccess(pixels, part) if in_columns else None,
             )
             for tensor, part in zip(inputs, parts, strict=True)
         ),
         span=Span(pixels, pixels, 0),
     )
+    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
+def _joined_rows(site: Site, kernel: Kernel, inputs: Sequence[Tensor]) -> KernelCall:
+    heights = [tensor.shape[1] for tensor in inputs]
+    row_bytes = site.y.nbytes // sum(heights)
+    accesses = tuple(
+        RowAccess(
+            count=1,
+            height=height,
+            row_bytes=row_bytes,
+            pad_top=above,
+            constant=raw(tensor) if tensor.is_const else None,
+        )
+        for tensor, height, above in zip(inputs, heights, accumulate([0, *heights]), strict=False)
+    )
+    fields: Fields = (
+        ("count", len(inputs)),
+        ("bytes", table("int32_t", [row_bytes] * len(inputs))),
+    )
+    loop = RowLoop(1, sum(heights), row_bytes, accesses, Span(1, 1, 0))
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
 
@@ -178,13 +228,39 @@ def transpose(site: Site) -> KernelCall:
 
 
 def strided_slice(site: Site) -> KernelCall:
-    """STRIDED_SLICE, with steps of either sign."""
+    """STRIDED_SLICE, with steps of either sign; of whole rows, row by row."""
     op = site.node.op
     assert isinstance(op, ops.StridedSlice)
+    if not site.flatten and _takes_rows(op, site.x.shape):
+        return _some_rows(site, op.begin[1], op.sizes[1], op.strides[1])
     dense = _dense_strides(site.x.shape)
     offset = sum(begin * stride for begin, stride in zip(op.begin, dense, strict=True))
     steps = tuple(step * stride for step, stride in zip(op.strides, dense, strict=True))
     return _strided_copy(site, offset, op.sizes, steps)
+
+
+def _takes_rows(op: ops.StridedSlice, shape: Shape) -> bool:
+    """Whether a slice of a single map leaves out rows and nothing else, and keeps their order."""
+    return (
+        len(shape) == 4
+        and shape[0] == 1
+        and op.strides[1] > 0
+        and all(
+            (op.begin[axis], op.sizes[axis]) == (0, shape[axis])
+            and (op.strides[axis] == 1 or shape[axis] == 1)
+            for axis in (0, 2, 3)
+        )
+    )
+
+
+def _some_rows(site: Site, first: int, count: int, step: int) -> KernelCall:
+    kernel = site.kernel("rows")
+    _, height, width, channels = site.x.shape
+    pixel = channels * site.x.dtype.itemsize
+    row = width * pixel
+    access = RowAccess(count=1, height=height, row_bytes=row, stride=step, pad_top=-first)
+    loop = RowLoop(1, count, row, (access,), Span(width, width, 0))
+    return KernelCall(kernel.name, OpStruct(kernel.struct, (("pixel_bytes", pixel),)), loop)
 
 
 def _dense_strides(shape: Shape) -> tuple[int, ...]:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from tinyml.ir.graph import DType, Shape, Tensor
-from tinyml.kernels.call import KernelCall, OpStruct, RowAccess, RowLoop, Span
+from tinyml.kernels import dsp
+from tinyml.kernels.call import ColumnAccess, KernelCall, OpStruct, RowAccess, RowLoop, Span
+from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, raw, scale_fields, table
 from tinyml.quant.params import add_params, lut, mul_params, prelu_params
 
@@ -45,7 +47,9 @@ class _Operand:
     channel_stride: int
 
 
-def _operand(tensor: Tensor, sizes: tuple[int, ...], along: tuple[bool, ...]) -> _Operand:
+def _operand(
+    tensor: Tensor, sizes: tuple[int, ...], along: tuple[bool, ...], *, merged: bool
+) -> _Operand:
     _, height, width, channels = (n if used else 1 for n, used in zip(sizes, along, strict=True))
     row = width * channels
     access = RowAccess(
@@ -55,16 +59,31 @@ def _operand(tensor: Tensor, sizes: tuple[int, ...], along: tuple[bool, ...]) ->
         stride=int(along[1]),
         batch_bytes=height * row if along[0] else 0,
         constant=raw(tensor) if tensor.is_const else None,
+        columns=None if merged else ColumnAccess(width, channels, stride=int(along[2])),
     )
     return _Operand(access, channels if along[2] else 0, int(along[3]))
 
 
-def _binary(site: Site, params: Fields) -> KernelCall:
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two operands in [N, H, W, C]: the fields of a `tinyml_broadcast`, and the loop."""
+
+    channels: int
+    shape: Fields
+    loop: RowLoop
+    in_place: tuple[int, ...]
+
+    def call(self, kernel: Kernel, fields: Fields) -> KernelCall:
+        struct = OpStruct(kernel.struct, fields)
+        return KernelCall(kernel.name, struct, self.loop, in_place=self.in_place)
+
+
+def _pair(site: Site) -> _Pair:
     a, b, y = site.x, site.operand(1), site.y
-    kernel = site.kernel(*(("same shape",) if a.shape == b.shape else ()))
     site.require(b, DType.INT8)
     dims = _dims(a.shape, b.shape)
-    if site.flatten or len(dims) > 4:
+    merged = site.flatten or len(dims) > 4
+    if merged:
         dims = _merged(dims)
     if len(dims) > 4:
         raise site.unsupported(
@@ -73,15 +92,14 @@ def _binary(site: Site, params: Fields) -> KernelCall:
     dims = [_Dim(1, True, True)] * (4 - len(dims)) + dims
     sizes = tuple(dim.size for dim in dims)
     batches, height, width, channels = sizes
-    left = _operand(a, sizes, tuple(dim.a for dim in dims))
-    right = _operand(b, sizes, tuple(dim.b for dim in dims))
+    left = _operand(a, sizes, tuple(dim.a for dim in dims), merged=merged)
+    right = _operand(b, sizes, tuple(dim.b for dim in dims), merged=merged)
     fields: Fields = (
         ("shape.channels", channels),
         ("shape.a_pixel_stride", left.pixel_stride),
         ("shape.a_channel_stride", left.channel_stride),
         ("shape.b_pixel_stride", right.pixel_stride),
         ("shape.b_channel_stride", right.channel_stride),
-        *params,
     )
     loop = RowLoop(
         batches=batches,
@@ -91,12 +109,24 @@ def _binary(site: Site, params: Fields) -> KernelCall:
         span=Span(width, width, 0),
     )
     in_place = tuple(i for i, t in enumerate((a, b)) if t.size == y.size and not t.is_const)
-    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop, in_place=in_place)
+    return _Pair(channels, fields, loop, in_place)
+
+
+def _binary(site: Site, params: Fields, *features: str) -> KernelCall:
+    pair = _pair(site)
+    return pair.call(site.kernel(*features), (*pair.shape, *params))
 
 
 def add(site: Site) -> KernelCall:
     """ADD and SUB."""
     p = add_params(site.graph, site.node)
+    same = site.x.shape == site.operand(1).shape
+    quick = dsp.add_fields(p) if same else None
+    features = (*(("same shape",) if same else ()), *(() if quick is None else ("quick",)))
+    kernel = site.kernel(*features)
+    if quick is not None and kernel.requires == "quick":
+        pair = _pair(site)
+        return pair.call(kernel, (("channels", pair.channels), *quick))
     return _binary(
         site,
         (
@@ -110,6 +140,7 @@ def add(site: Site) -> KernelCall:
             ("act_min", p.act_min),
             ("act_max", p.act_max),
         ),
+        *features,
     )
 
 
@@ -155,15 +186,23 @@ def unary(
     """A kernel that maps every element of a row by itself; its struct begins with `channels`."""
     x, y = site.x, site.y
     shape: tuple[int, ...] = (1, 1, 1, x.size)
-    if not site.flatten and len(x.shape) <= 4:
+    merged = site.flatten or len(x.shape) > 4
+    if not merged:
         shape = (1,) * (4 - len(x.shape)) + x.shape
     batches, height, width, channels = shape
-    row = width * channels * x.dtype.itemsize
+    pixel = channels * x.dtype.itemsize
+    access = RowAccess(
+        count=1,
+        height=height,
+        row_bytes=width * pixel,
+        batch_bytes=height * width * pixel,
+        columns=None if merged else ColumnAccess(width, pixel),
+    )
     loop = RowLoop(
         batches=batches,
         out_height=height,
         out_row_bytes=width * channels * y.dtype.itemsize,
-        inputs=(RowAccess(count=1, height=height, row_bytes=row, batch_bytes=height * row),),
+        inputs=(access,),
         span=Span(width, width, 0),
     )
     op = OpStruct(struct, (("channels", channels), *params))

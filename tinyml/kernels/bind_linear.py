@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels import dsp, mve
+from tinyml.kernels import dsp, dsp_depthwise, mve
 from tinyml.kernels.call import (
+    ColumnAccess,
+    ConstArray,
     KernelCall,
     OpStruct,
     RowAccess,
@@ -32,10 +34,14 @@ def conv(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     out_channels, height, width, in_channels = weights.shape
     pointwise = (height, width, op.pads) == (1, 1, ops.Pads())
-    kernel = site.kernel("1x1" if pointwise else "")
     params = conv_params(site.graph, site.node)
-    rows = weights.reshape(out_channels, -1)
+    columns = (width, op.stride[1], op.dilation[1], in_channels % 4) == (3, 1, 1, 0)
+    quick = columns and not dsp.exact(params)
+    kernel = site.kernel(*(("1x1",) if pointwise else ("w3",) if quick else ()))
     packed = kernel.isa == "dsp"
+    rows = weights.reshape(out_channels, -1)
+    if packed:
+        rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
     filters = _FILTERS.get(kernel.isa, _filter_fields)(site, params, rows)
     loop = _row_loop(site, op, height, width)
     if kernel.requires == "1x1":
@@ -51,13 +57,11 @@ def conv(site: Site) -> KernelCall:
         ("input_zero_point", params.input_zero_point),
     )
     fields = (*((f"window.{name}", value) for name, value in window), *filters)
-    taps = height * width * in_channels
-    scratch = {"mve": 32 * mve.steps(taps), "dsp": 20 * dsp.steps(taps)}
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
-        scratch_bytes=scratch.get(kernel.isa, 2 * taps),
+        scratch_bytes=_conv_scratch(kernel, height, width, in_channels),
         scratch_macro=f"{kernel.scratch}({height}, {width}, {in_channels})",
     )
 
@@ -69,10 +73,12 @@ def depthwise_conv(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     _, height, width, channels = weights.shape
     square = height == width and (op.multiplier, op.dilation[1]) == (1, 1) and op.stride[1] <= 2
+    size = f"{height}x{width}"
     window = mve.Window(height, width, op.stride[1], op.dilation[1], site.y.shape[2])
-    one_to_one = op.multiplier == 1 and window.serves(channels)
     kernel = site.kernel(
-        *((f"{height}x{width}",) if square else ()), *(("one to one",) if one_to_one else ())
+        *((size,) if square else ()),
+        *((f"{size}x{dsp_depthwise.QUAD}",) if square and channels >= dsp_depthwise.QUAD else ()),
+        *(("one to one",) if op.multiplier == 1 and window.serves(channels) else ()),
     )
     params = conv_params(site.graph, site.node)
     loop = _row_loop(site, op, height, width)
@@ -80,10 +86,11 @@ def depthwise_conv(site: Site) -> KernelCall:
         return _depthwise_mve(site, kernel, window, params, loop)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
+        fields_of = _dsp_quad_fields if kernel.isa == "dsp" else _filter_fields
         small: Fields = (
             ("stride_x", op.stride[1]),
             ("input_zero_point", params.input_zero_point),
-            *_filter_fields(site, params, by_channel),
+            *fields_of(site, params, by_channel),
         )
         return KernelCall(kernel.name, OpStruct(kernel.struct, small), loop)
     fields: Fields = (
@@ -126,14 +133,33 @@ def fully_connected(site: Site) -> KernelCall:
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
     in_features = weights.shape[1]
-    fields: Fields = (
+    layer: Fields = (
         ("batches", site.x.size // in_features),
         ("in_features", in_features),
         ("weights_zero_point", params.weights_zero_point),
-        *_FILTERS.get(kernel.isa, _filter_fields)(site, params, weights),
     )
+    if kernel.isa == "dsp":
+        scales = dsp.scales_of_fours(params)
+        fields: Fields = (
+            *layer,
+            *_dsp_output_fields("out", params),
+            ("fours", table("int32_t", dsp.fours(params, _biases(site, params, weights), weights))),
+            ("scales", table("int32_t", scales)),
+            ("scale_step", scales.shape[1] if len(scales) > 1 else 0),
+        )
+    else:
+        filter_fields = _mve_filter_fields if kernel.isa == "mve" else _filter_fields
+        fields = (*layer, *filter_fields(site, params, weights))
     loop = WholeCall(("int8_t",), ("int8_t",))
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
+def _conv_scratch(kernel: Kernel, height: int, width: int, in_channels: int) -> int:
+    """Bytes of scratch of a convolution with windows of this size, as its macro says."""
+    taps = height * width * in_channels
+    if kernel.isa == "dsp":
+        return dsp.conv_scratch(height, width, in_channels, shared=kernel.requires == "w3")
+    return 32 * mve.steps(taps) if kernel.isa == "mve" else 2 * taps
 
 
 def _window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int) -> Fields:
@@ -167,6 +193,7 @@ def _filter_fields(
     per channel. Channels that all rescale alike share one entry.
     """
     channels = len(params.multipliers)
+    bias = _biases(site, params, weights if folded else None)
     rescales = {*zip(params.multipliers.tolist(), params.shifts.tolist(), strict=True)}
     used = channels if len(rescales) > 1 else 1
     return (
@@ -176,7 +203,7 @@ def _filter_fields(
         ("filters.act_max", params.act_max),
         ("filters.per_channel", int(len(rescales) > 1)),
         ("filters.weights", table("int8_t", weights)),
-        ("filters.biases", table("int32_t", _biases(site, params, weights if folded else None))),
+        ("filters.biases", table("int32_t", bias)),
         ("filters.multipliers", table("int32_t", params.multipliers[:used])),
         ("filters.shifts", table("int8_t", params.shifts[:used])),
     )
@@ -186,14 +213,35 @@ def _dsp_filter_fields(
     site: Site, params: LinearParams, weights: npt.NDArray[np.generic]
 ) -> Fields:
     """The `tinyml_dsp_filters` member; `weights` has a row per channel."""
-    portable = dict(_filter_fields(site, params, weights))
-    kept = ("out_channels", "output_zero_point", "act_min", "act_max")
+    pairs = dsp.pairs(params, _biases(site, params, weights), weights)
     return (
-        *((f"filters.{name}", portable[f"filters.{name}"]) for name in kept),
-        (
-            "filters.pairs",
-            table("int32_t", dsp.pairs(params, _biases(site, params, weights), weights)),
-        ),
+        *_dsp_output_fields("filters.out", params),
+        ("filters.pairs", table("int32_t", pairs)),
+    )
+
+
+def _dsp_output_fields(name: str, params: LinearParams) -> Fields:
+    """A `tinyml_dsp_outputs` member."""
+    return (
+        (f"{name}.channels", len(params.multipliers)),
+        (f"{name}.zero_point", params.output_zero_point),
+        (f"{name}.act_min", params.act_min),
+        (f"{name}.act_max", params.act_max),
+        (f"{name}.exact", int(dsp.exact(params))),
+    )
+
+
+def _dsp_quad_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
+    """The filters of a depthwise kernel for the DSP extension; `weights` has a row per channel."""
+    portable = dict(_filter_fields(site, params, weights))
+    bias = portable["filters.biases"]
+    assert isinstance(bias, ConstArray)
+    return (
+        ("channels", portable["filters.out_channels"]),
+        ("output_zero_point", params.output_zero_point),
+        ("act_min", params.act_min),
+        ("act_max", params.act_max),
+        ("quads", table("int32_t", dsp_depthwise.quads(params, bias.data, weights))),
     )
 
 
@@ -242,6 +290,14 @@ def _row_loop(
         pad_top=op.pads.top,
         dilation=op.dilation[0],
         batch_bytes=in_height * in_width * in_channels,
+        columns=ColumnAccess(
+            width=in_width,
+            pixel_bytes=in_channels,
+            count=kernel_width,
+            stride=op.stride[1],
+            pad_left=op.pads.left,
+            dilation=op.dilation[1],
+        ),
     )
     return RowLoop(
         batches=batches,

@@ -2,7 +2,7 @@
 
 from tinyml.ir import ops
 from tinyml.kernels.bind_reduce import row_sums
-from tinyml.kernels.call import KernelCall, OpStruct, RowAccess, RowLoop, Span
+from tinyml.kernels.call import ColumnAccess, KernelCall, OpStruct, RowAccess, RowLoop, Span
 from tinyml.kernels.site import Fields, Site
 from tinyml.quant.params import PoolParams, pool_params
 
@@ -42,6 +42,7 @@ def pool(site: Site) -> KernelCall:
         stride=stride_y,
         pad_top=op.pads.top,
         batch_bytes=in_height * in_width * channels,
+        columns=ColumnAccess(in_width, channels, width, stride_x, op.pads.left),
     )
     loop = RowLoop(
         batches=batches,

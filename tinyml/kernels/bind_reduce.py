@@ -3,7 +3,15 @@
 from math import prod
 
 from tinyml.ir import ops
-from tinyml.kernels.call import Accumulation, KernelCall, OpStruct, WholeCall
+from tinyml.kernels.call import (
+    Accumulation,
+    KernelCall,
+    OpStruct,
+    RowAccess,
+    RowLoop,
+    Span,
+    WholeCall,
+)
 from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, scale_fields, table
 from tinyml.quant.params import MeanParams, mean_params, softmax_params
@@ -16,12 +24,17 @@ _SOFTMAX_DEPTH = 4096
 
 
 def mean(site: Site) -> KernelCall:
-    """MEAN: over height and width row by row, else by strides."""
+    """MEAN: of maps row by row where it is over height, width or both, else by strides."""
     op = site.node.op
     assert isinstance(op, ops.Mean)
     params = mean_params(site.graph, site.node)
-    if len(site.x.shape) == 4 and op.axes == (1, 2):
+    rank = len(site.x.shape)
+    if rank == 4 and op.axes == (1, 2):
         return _mean_hw(site, params)
+    if rank == 4 and op.axes == (2,):
+        return _mean_w(site, params)
+    if not site.flatten and rank > 2 and op.axes == (1,):
+        return _mean_h(site, params)
     kernel = site.kernel()
     kept, reduced = _mean_dims(site.x.shape, op.axes)
     if max(len(kept), len(reduced)) > _MEAN_RANK:
@@ -44,9 +57,35 @@ def _mean_hw(site: Site, params: MeanParams) -> KernelCall:
     return row_sums(site, kernel, fields, 1 if site.flatten else site.x.shape[1])
 
 
+def _mean_h(site: Site, params: MeanParams) -> KernelCall:
+    """The mean of rows: one row, whose every element is for itself.
+
+    It needs sums as scratch, which the kernel for any dimensions does not: so only where rows
+    come one by one.
+    """
+    fields: Fields = (("width", 1), ("channels", prod(site.x.shape[2:])), *_mean_fields(params))
+    return row_sums(site, site.kernel("hw"), fields, site.x.shape[1])
+
+
+def _mean_w(site: Site, params: MeanParams) -> KernelCall:
+    kernel = site.kernel("w")
+    batches, height, width, channels = site.x.shape
+    row = width * channels
+    loop = RowLoop(
+        batches=batches,
+        out_height=height,
+        out_row_bytes=channels,
+        inputs=(RowAccess(count=1, height=height, row_bytes=row, batch_bytes=height * row),),
+        span=Span(width, 1, 0),
+    )
+    fields: Fields = (("channels", channels), *_mean_fields(params))
+    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
 def row_sums(site: Site, kernel: Kernel, fields: Fields, height: int) -> KernelCall:
-    """A kernel that takes in a map as `height` rows, and keeps a sum per channel of all."""
-    batches, channels = site.x.shape[0], site.x.shape[3]
+    """A kernel that takes in a map as `height` rows, and keeps a sum per element of its result."""
+    batches = site.x.shape[0]
+    channels = site.y.nbytes // batches
     loop = Accumulation(
         batches=batches,
         in_height=height,

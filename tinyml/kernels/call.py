@@ -46,6 +46,40 @@ class OpStruct:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnAccess:
+    """Which columns of one input an output column needs, where a part of a row can be computed.
+
+    Output column x needs columns `x * stride - pad_left + i * dilation`, i < count, of
+    which those outside [0, width) are padding that the kernel knows of. A call for the
+    output columns [x0, x1) gets pointers to the first column that these need and that is
+    there, and a `Span` of the columns from there on.
+    """
+
+    width: int
+    pixel_bytes: int
+    count: int = 1
+    stride: int = 1
+    """0 where every output column reads the only one there is."""
+    pad_left: int = 0
+    dilation: int = 1
+
+    def read(self, first: int, stop: int) -> tuple[int, int]:
+        """The columns [begin, end) that are there of those that the output's [first, stop) need."""
+        begin = min(max(self._window(first), 0), self.width)
+        last = self._window(stop - 1) + (self.count - 1) * self.dilation
+        return begin, max(begin, min(last + 1, self.width))
+
+    def _window(self, column: int) -> int:
+        """Where the window of an output column begins; outside the input for padding."""
+        return column * self.stride - self.pad_left
+
+    def span(self, first: int, stop: int) -> "Span":
+        """What the kernel is told that computes the output columns [first, stop)."""
+        begin, end = self.read(first, stop)
+        return Span(end - begin, stop - first, begin - self._window(first))
+
+
+@dataclass(frozen=True, slots=True)
 class RowAccess:
     """Which rows of one input an output row needs.
 
@@ -64,6 +98,8 @@ class RowAccess:
     batch_bytes: int = 0
     """How far the input moves on per batch; 0 when every batch sees the same rows."""
     constant: ConstArray | None = None
+    columns: ColumnAccess | None = None
+    """None where the kernel can only compute whole rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +127,24 @@ class RowLoop:
     span: Span
     pass_row_index: bool = False
     """The kernel takes the output row's index y as a last argument (int32_t)."""
+
+    @property
+    def cuts_columns(self) -> bool:
+        """Whether the kernel can compute some columns of a row."""
+        return all(access.columns is not None for access in self.inputs)
+
+    def part(self, first: int, stop: int) -> Span:
+        """The span of a call for the output columns [first, stop); `cuts_columns` must hold.
+
+        It is that of the first input that runs along the columns.
+        """
+        found = [access.columns for access in self.inputs if access.columns is not None]
+        return next((c for c in found if c.stride), found[0]).span(first, stop)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a pixel of the output."""
+        return self.out_row_bytes // self.span.out_width
 
 
 @dataclass(frozen=True, slots=True)

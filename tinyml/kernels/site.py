@@ -58,10 +58,7 @@ class Site:
         return None if name is None else self.graph.tensors[name]
 
     def kernel(self, *features: str) -> Kernel:
-        """The kernel for the operator, with what `features` it has, and its types.
-
-        These are the types of its first operand and result.
-        """
+        """The kernel for the operator, its first operand's and result's types, and `features`."""
         found = registry.find(self.node.op.kind, self.x.dtype, self.y.dtype, self.isa, features)
         if found is None:
             raise self.unsupported(

@@ -1,9 +1,10 @@
-"""A picture of the arena for a terminal: one line a step, addresses from left to right."""
+"""A picture of the arena for a terminal: one line a segment, addresses from left to right."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from tinyml.ir.graph import Graph
-from tinyml.memory.plan import Buffer, MemoryPlan
+from tinyml.memory.plan import Block, Buffer, MemoryPlan, live_bytes
 from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -14,11 +15,12 @@ _NAME = 20
 
 
 def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96) -> str:
-    """The arena at each step, then what the letters of the fullest step stand for.
+    """The arena in each segment, then what the letters of the fullest one stand for.
 
+    A line shows the tick of its segment at which the most bytes are live.
     A letter is a buffer (whole tensors or a ring of rows), `#` a scratch, `.` free;
     each column stands for the same number of bytes and shows the buffer that holds
-    most of them. `<` marks the fullest steps. No line is longer than `width` columns
+    most of them. `<` marks the fullest segments. No line is longer than `width` columns
     (at least 60).
     """
     digits = len(str(max(plan.arena_bytes, 1)))
@@ -34,15 +36,17 @@ def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96)
         f"arena {plan.arena_bytes} bytes, {_verdict(plan)}; column {scale} bytes",
         f"{'step':>4} {'op':<{_NAME}} {'bytes':>{digits}}  |{'0':<{cells}}|",
     ]
+    ticks = _fullest_ticks(plan)
     for step, live in enumerate(plan.peaks):
         label = _label(schedule.segments[step], kind_of) if schedule.segments else ""
-        row = _row(plan, letters, step, cells, scale)
+        row = _row(plan, letters, ticks[step], cells, scale)
         mark = " <" if live == peak else ""
         lines.append(f"{step:>4} {_clip(label, _NAME):<{_NAME}} {live:>{digits}}  |{row}|{mark}")
 
     fullest = plan.peaks.index(peak)
     lines.append(f"fullest at step {fullest}, {peak} bytes:")
-    for buffer in sorted(_live(plan, fullest), key=lambda b: plan.offsets[b.name]):
+    shown = dict.fromkeys(buffer for buffer, _ in _live(plan, ticks[fullest]))
+    for buffer in sorted(shown, key=lambda b: plan.offsets[b.name]):
         start = plan.offsets[buffer.name]
         names = [
             f"{name} ({_count(rings[name], 'row')})" if name in rings else name
@@ -97,17 +101,27 @@ def _meet(a: Buffer, b: Buffer) -> bool:
     return a.first <= b.last and b.first <= a.last
 
 
-def _live(plan: MemoryPlan, step: int) -> list[Buffer]:
-    return [buffer for buffer in plan.buffers if buffer.first <= step <= buffer.last]
+def _fullest_ticks(plan: MemoryPlan) -> list[int]:
+    """Per segment, a tick at which the most bytes are live."""
+    live = live_bytes(plan.buffers, plan.starts[-1])
+    edges = plan.starts if len(plan.starts) > 1 else (0, *plan.starts)
+    return [start + int(live[start:stop].argmax()) for start, stop in pairwise(edges)]
 
 
-def _row(plan: MemoryPlan, letters: dict[str, str], step: int, cells: int, scale: int) -> str:
-    """The arena at `step`: per cell, the buffer that holds most of its bytes."""
+def _live(plan: MemoryPlan, tick: int) -> Iterator[tuple[Buffer, Block]]:
+    for buffer in plan.buffers:
+        for block in buffer.blocks:
+            if block.first <= tick <= block.last:
+                yield buffer, block
+
+
+def _row(plan: MemoryPlan, letters: dict[str, str], tick: int, cells: int, scale: int) -> str:
+    """The arena at `tick`: per cell, the buffer of which a block has most of its bytes."""
     row = [_FREE] * cells
     most = [0] * cells
-    for buffer in _live(plan, step):
-        start = plan.offsets[buffer.name]
-        stop = start + buffer.bytes
+    for buffer, block in _live(plan, tick):
+        start = plan.offsets[buffer.name] + block.offset
+        stop = start + block.bytes
         for cell in range(start // scale, -(-stop // scale)):
             part = min(stop, (cell + 1) * scale) - max(start, cell * scale)
             if part > most[cell]:

@@ -3,7 +3,7 @@
 Depth-first search over canonical placements. Lower every buffer of a placement
 as far as it goes: each then lies at 0 or rests on another. So it is enough to
 place buffers in the order of their offsets, each as low as what is placed
-allows. At a node of the search, `floor[t]` is the height reached at step t and
+allows. At a node of the search, `floor[t]` is the height reached at tick t and
 `low[i]` the floor under buffer i. Cuts:
 
 * a buffer goes no lower than the previous one (equal offsets: by index);
@@ -43,11 +43,13 @@ class Search:
 def search(found: Lifetimes, order: Sequence[int], height: int, node_limit: int) -> Search:
     """A placement within `height` bytes, or none, or no answer within `node_limit` nodes.
 
+    A buffer is taken to be live as a whole from its first tick to its last, and a result
+    that may overlay an operand to begin at the operand's last tick (`place.rectangular`).
     `order` is a permutation of the buffers; those that could go to the same
     offset are tried in this order, which decides how soon a placement is found.
     """
     problem = _problem(found, order)
-    stack = [_children(problem, _root(problem, found.steps), height)]
+    stack = [_children(problem, _root(problem, found.ticks), height)]
     path: list[_State] = []
     nodes = 0
     while stack:

@@ -1,7 +1,11 @@
 """The memory plan: where every buffer of the arena lies, and when it is live. Pure data."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
 
 ALIGNMENT = 8
 """Bytes that the arena and every buffer in it are aligned to; buffer sizes are multiples of it.
@@ -26,32 +30,58 @@ def feed_state_bytes(nodes: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Buffer:
-    """A byte range of the arena, live from step `first` to step `last`, both included.
+class Block:
+    """Bytes of a buffer that are live from tick `first` to tick `last`, both included.
 
-    `tensors` are the tensors that share it one after the other: aliases and
+    They begin `offset` bytes into the buffer; both figures are multiples of `ALIGNMENT`.
+    """
+
+    offset: int
+    bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A byte range of the arena. What of it is live when, its `blocks` say, by offset.
+
+    A map that is written and read row by row is a stair of blocks: each is live from
+    the tick in which something first touches it to the last such tick. Bytes in no block
+    are never touched.
+
+    `tensors` are the tensors that share the buffer one after the other: aliases and
     in-place results (none in a scratch). `scratch_of` are the nodes that use it as
-    their scratch, one at a time (none for tensors); `FEED_STATE` has neither. A step is a
-    segment of the schedule, counted from 0; `bytes` is a multiple of `ALIGNMENT`.
+    their scratch, one at a time (none for tensors); `FEED_STATE` has neither.
+    `bytes` is a multiple of `ALIGNMENT`.
     """
 
     name: str
     bytes: int
-    first: int
-    last: int
+    blocks: tuple[Block, ...]
     tensors: tuple[str, ...] = ()
     scratch_of: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> int:
+        """The first tick at which any of it is live."""
+        return min((block.first for block in self.blocks), default=0)
+
+    @property
+    def last(self) -> int:
+        """The last tick at which any of it is live."""
+        return max((block.last for block in self.blocks), default=0)
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """Offsets for every buffer.
 
-    `lower_bound` is the largest sum of live bytes at any step, with every
-    in-place result in place: no plan for this schedule can be smaller, as long as
-    all that a segment touches stays in its place while the segment runs. `optimal`
-    says whether `arena_bytes` is proven to be the least under that rule. `peaks`
-    holds, per step, the live bytes while it runs.
+    Time is counted in ticks: a layer whose kernel computes rows (`RowLoop`) takes one for
+    each, batch by batch, any other layer takes one, a stream one for each entry of its
+    program, a patch one for each entry of each tile. `lower_bound` is the largest sum of
+    live bytes at any tick, with every in-place result in place: no plan for this schedule
+    can be smaller. `optimal` says whether `arena_bytes` is proven to be the least.
     """
 
     arena_bytes: int
@@ -61,6 +91,13 @@ class MemoryPlan:
     offsets: Mapping[str, int] = field(repr=False)
     """Buffer name -> byte offset."""
     peaks: tuple[int, ...]
+    """Per segment, the most bytes that are live at any of its ticks; one without segments."""
+    starts: tuple[int, ...]
+    """Per segment, its first tick; and at last the number of ticks, at least 1."""
+
+    def segment_at(self, tick: int) -> int:
+        """The position of the segment that runs at `tick`; 0 without segments."""
+        return max(bisect_right(self.starts[:-1], tick) - 1, 0)
 
     def offset_of(self, tensor: str) -> int:
         """Offset of the buffer that holds `tensor`, or its ring of rows."""
@@ -80,3 +117,13 @@ class MemoryPlan:
 def scratch_name(first: str, *others: str) -> str:
     """Name of the buffer that is the scratch of these nodes (no tensor can have this name)."""
     return f"scratch:{first}" + (f" and {len(others)} more" if others else "")
+
+
+def live_bytes(buffers: Sequence[Buffer], ticks: int) -> npt.NDArray[np.int64]:
+    """Per tick, the sum of the sizes of the blocks that are live."""
+    blocks = [block for buffer in buffers for block in buffer.blocks]
+    change = np.zeros(ticks + 1, np.int64)
+    sizes = np.array([block.bytes for block in blocks], np.int64)
+    np.add.at(change, [block.first for block in blocks], sizes)
+    np.subtract.at(change, [block.last + 1 for block in blocks], sizes)
+    return np.cumsum(change[:-1])

@@ -1,4 +1,4 @@
-"""The arena as the checker models it, and whole nodes run on it.
+"""The arena as the checker models it, and whole nodes run on it at once.
 
 Every byte of every tensor has a number of its own. For each byte of the arena,
 `Replay.holds` keeps the number of what lies there less its address, which is one
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Alias, KernelCall
-from tinyml.memory.plan import FEED_STATE, Buffer, MemoryPlan, scratch_name
+from tinyml.memory.plan import ALIGNMENT, FEED_STATE, Buffer, MemoryPlan, scratch_name
 
 _NOTHING = 0
 """In `Replay.holds`: bytes of no tensor, never written or used as scratch."""
@@ -27,11 +27,22 @@ def label(node: Node) -> str:
     return f"{node.op.kind} '{node.name}'"
 
 
+def operands(graph: Graph, node: Node) -> list[tuple[int, str]]:
+    """The activations that `node` reads, and at which positions."""
+    return [
+        (position, name)
+        for position, name in enumerate(node.inputs)
+        if name is not None and not graph.tensors[name].is_const
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Bytes `start` to `stop` of the arena, where bytes of `name` from number `at` on belong."""
 
     name: str
+    home: str
+    """The buffer that they are in."""
     start: int
     stop: int
     at: int = 0
@@ -50,14 +61,29 @@ class _Content:
     row_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Per `ALIGNMENT` bytes of a buffer, the first and the last tick that use them, or -1."""
+
+    first: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+
+    @staticmethod
+    def none(size: int) -> "Uses":
+        """Nothing has used any of `size` bytes."""
+        return Uses(*(np.full(size // ALIGNMENT, -1, np.int64) for _ in range(2)))
+
+
 @dataclass(slots=True)
 class Replay:
-    """The arena as the plan leaves it, step after step."""
+    """The arena as the plan leaves it, tick after tick."""
 
     graph: Graph
     calls: Mapping[str, KernelCall]
     plan: MemoryPlan
     holds: npt.NDArray[np.int64] = field(init=False)
+    tick: int = field(init=False)
+    """The time; whoever lets it pass counts it on."""
     contents: dict[str, _Content] = field(init=False)
     """What has been written, by name: tensors, and sums that a node carries on."""
     next_number: int = field(init=False)
@@ -65,16 +91,17 @@ class Replay:
     """Tensor -> its buffer."""
     scratch_of: dict[str, Buffer] = field(init=False)
     """Node -> the buffer of its scratch."""
-    used: dict[str, set[int]] = field(init=False)
-    """Buffer -> the steps that use it."""
+    uses: dict[str, Uses] = field(init=False)
+    """By buffer."""
 
     def __post_init__(self) -> None:
         self.holds = np.full(self.plan.arena_bytes, _NOTHING, np.int64)
+        self.tick = 0
         self.contents = {}
         self.next_number = self.plan.arena_bytes + 1  # less any address, it is not _NOTHING
         self.buffer_of = {}
         self.scratch_of = {}
-        self.used = {buffer.name: set() for buffer in self.plan.buffers}
+        self.uses = {buffer.name: Uses.none(buffer.bytes) for buffer in self.plan.buffers}
         for buffer in self.plan.buffers:
             for names, home in (
                 (buffer.tensors, self.buffer_of),
@@ -85,76 +112,90 @@ class Replay:
                         raise PlanError(f"'{name}' lies in more than one buffer")
 
     def load_inputs(self) -> None:
-        """The application writes all graph inputs, in any order, before step 0."""
-        pieces = [self._whole(name, 0) for name in dict.fromkeys(self.graph.inputs)]
+        """The application writes all graph inputs, in any order, before anything runs."""
+        pieces = [self.whole(name) for name in dict.fromkeys(self.graph.inputs)]
         for a, b in combinations(pieces, 2):
             if a.touches(b):
                 raise PlanError(f"graph inputs '{a.name}' and '{b.name}' overlap")
         for written in pieces:
             self._write_whole(written)
 
-    def run(self, node: Node, step: int) -> None:
-        """One whole node: read, then overwrite, as its kernel may."""
-        inputs = [
-            (position, self._whole(name, step))
-            for position, name in enumerate(node.inputs)
-            if name is not None and not self.graph.tensors[name].is_const
-        ]
+    def run(self, node: Node) -> None:
+        """One whole node at one tick: read, then overwrite, as its kernel may."""
+        inputs = [(position, self.whole(name)) for position, name in operands(self.graph, node)]
         for _, source in inputs:
             self.read(source, f"{label(node)} reads '{source.name}'")
         call = self.calls[node.name]
-        outputs = [self._whole(name, step) for name in node.outputs]
+        outputs = [self.whole(name) for name in node.outputs]
         if isinstance(call.loop, Alias):
             self._alias(node, inputs[0][1] if inputs else None, outputs)
-            return
-        scratch = self.scratch(node, step)
-        self.check_apart(label(node), call, inputs, outputs, scratch)
-        if scratch is not None:
-            self.clobber(scratch)
-        for written in outputs:
-            self._write_whole(written)
+        else:
+            scratch = self.scratch(node)
+            self.check_apart(label(node), call, inputs, outputs, scratch)
+            if scratch is not None:
+                self.clobber(scratch)
+            for written in outputs:
+                self._write_whole(written)
+        self.tick += 1
 
-    def read_outputs(self, step: int) -> None:
-        """The application reads all graph outputs after the last step."""
+    def read_outputs(self) -> None:
+        """The application reads all graph outputs after the last tick, which is the time now."""
         for name in self.graph.outputs:
-            self.read(self._whole(name, step), f"the application reads output '{name}'")
+            self.read(self.whole(name), f"the application reads output '{name}'")
 
     def check_lives(self) -> None:
-        """Every buffer says exactly when it is live: from its first use to its last."""
+        """Every buffer says exactly what of it is live when: from its first use to its last."""
         for buffer in self.plan.buffers:
-            steps = self.used[buffer.name]
-            if not steps or (min(steps), max(steps)) != (buffer.first, buffer.last):
+            said, used = Uses.none(buffer.bytes), self.uses[buffer.name]
+            end = 0
+            for block in buffer.blocks:
+                stop = block.offset + block.bytes
+                if block.offset % ALIGNMENT or block.bytes % ALIGNMENT or block.offset < end:
+                    raise PlanError(f"the blocks of buffer '{buffer.name}' are not one by one")
+                if stop > buffer.bytes:
+                    raise PlanError(f"a block of buffer '{buffer.name}' ends outside it")
+                said.first[block.offset // ALIGNMENT : stop // ALIGNMENT] = block.first
+                said.last[block.offset // ALIGNMENT : stop // ALIGNMENT] = block.last
+                end = stop
+            wrong = (said.first != used.first) | (said.last != used.last)
+            if wrong.any():
+                at = int(wrong.argmax())
                 raise PlanError(
-                    f"buffer '{buffer.name}' calls itself live from {buffer.first} to"
-                    f" {buffer.last}, but its uses are at {sorted(steps)}"
+                    f"buffer '{buffer.name}' calls its byte {at * ALIGNMENT} live from tick"
+                    f" {said.first[at]} to {said.last[at]}, but its uses are from {used.first[at]}"
+                    f" to {used.last[at]}"
                 )
 
-    def base(self, name: str, step: int) -> int:
-        """Where a tensor's buffer begins, and a note that `step` uses it."""
+    def buffer(self, name: str) -> Buffer:
+        """The buffer of a tensor."""
         buffer = self.buffer_of.get(name)
         if buffer is None:
             raise PlanError(f"tensor '{name}' has no buffer")
-        self.used[buffer.name].add(step)
-        return self.plan.offsets[buffer.name]
+        return buffer
 
-    def feed_state(self, size: int) -> int:
-        """Where the counters of rows lie, and a note that the first step uses them."""
+    def whole(self, name: str) -> Piece:
+        """All of a tensor."""
+        buffer = self.buffer(name)
+        start = self.plan.offsets[buffer.name]
+        return Piece(name, buffer.name, start, start + self.graph.tensors[name].nbytes)
+
+    def feed_state(self, size: int) -> Piece:
+        """The counters of rows."""
         if not any(b.name == FEED_STATE and b.bytes >= size for b in self.plan.buffers):
             raise PlanError(f"there is no buffer '{FEED_STATE}' of {size} bytes")
-        self.used[FEED_STATE].add(0)
-        return self.plan.offsets[FEED_STATE]
+        start = self.plan.offsets[FEED_STATE]
+        return Piece(FEED_STATE, FEED_STATE, start, start + size)
 
-    def scratch(self, node: Node, step: int) -> Piece | None:
-        """The scratch of `node`, None where it needs none; and a note that `step` uses it."""
+    def scratch(self, node: Node) -> Piece | None:
+        """The scratch of `node`, None where it needs none."""
         need = self.calls[node.name].scratch_bytes
         if not need:
             return None
         buffer = self.scratch_of.get(node.name)
         if buffer is None or buffer.bytes < need:
             raise PlanError(f"{label(node)} has no scratch of {need} bytes")
-        self.used[buffer.name].add(step)
         start = self.plan.offsets[buffer.name]
-        return Piece(scratch_name(node.name), start, start + need)
+        return Piece(scratch_name(node.name), buffer.name, start, start + need)
 
     def begin(self, name: str, size: int, row_bytes: int) -> None:
         """From now on `name` can be written: something new, of which the arena holds nothing."""
@@ -163,10 +204,12 @@ class Replay:
 
     def write(self, piece: Piece) -> None:
         """`piece` now holds what belongs there."""
+        self._use(piece)
         self.holds[piece.start : piece.stop] = self._figure(piece, self.contents[piece.name])
 
     def clobber(self, piece: Piece) -> None:
         """`piece` now holds nothing that means anything."""
+        self._use(piece)
         self.holds[piece.start : piece.stop] = _NOTHING
 
     def read(self, piece: Piece, who: str) -> None:
@@ -174,6 +217,7 @@ class Replay:
         content = self.contents.get(piece.name)
         if content is None:
             raise PlanError(f"{who}, which nothing has written")
+        self._use(piece)
         wrong = self.holds[piece.start : piece.stop] != self._figure(piece, content)
         if wrong.any():
             address = piece.start + int(wrong.argmax())
@@ -208,9 +252,15 @@ class Replay:
             if scratch is not None and scratch.touches(other):
                 raise PlanError(f"{who}: its scratch overlaps '{other.name}'")
 
-    def _whole(self, name: str, step: int) -> Piece:
-        start = self.base(name, step)
-        return Piece(name, start, start + self.graph.tensors[name].nbytes)
+    def _use(self, piece: Piece) -> None:
+        """A note that something uses `piece` now."""
+        base, uses = self.plan.offsets[piece.home], self.uses[piece.home]
+        begin, end = (piece.start - base) // ALIGNMENT, -((base - piece.stop) // ALIGNMENT)
+        if begin < 0 or end > uses.first.size:
+            raise PlanError(f"'{piece.name}' reaches out of its buffer '{piece.home}'")
+        first = uses.first[begin:end]
+        first[first < 0] = self.tick
+        uses.last[begin:end] = self.tick
 
     def _write_whole(self, piece: Piece) -> None:
         size = piece.stop - piece.start
@@ -224,6 +274,7 @@ class Replay:
         view = outputs[0]
         if (source.start, source.stop) != (view.start, view.stop):
             raise PlanError(f"{label(node)}: '{view.name}' does not lie on '{source.name}'")
+        self._use(view)
         self.contents[view.name] = self.contents[source.name]
 
     @staticmethod

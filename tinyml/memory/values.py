@@ -11,6 +11,7 @@ from tinyml.errors import GraphError, PlanError
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Accumulation, Alias, KernelCall, RowLoop
 from tinyml.memory.plan import ALIGNMENT
+from tinyml.schedule.schedule import Ring
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Rows:
 
     count: int
     bytes: int
+    pixel_bytes: int
+    """Of one of the columns of a row; `bytes` where a row cannot be taken apart."""
 
 
 def written_rows(node: Node, call: KernelCall) -> Rows:
@@ -57,10 +60,10 @@ def written_rows(node: Node, call: KernelCall) -> Rows:
     A call that accumulates gives it as one row. PlanError for a call that cannot stream.
     """
     match call.loop:
-        case RowLoop(batches=1, out_height=height, out_row_bytes=size):
-            return Rows(height, size)
+        case RowLoop(batches=1, out_height=height, out_row_bytes=size, span=span):
+            return Rows(height, size, size // max(span.out_width, 1))
         case Accumulation(batches=1, out_bytes=size):
-            return Rows(1, size)
+            return Rows(1, size, size)
     raise PlanError(f"{node.op.kind} '{node.name}' cannot give its result row by row")
 
 
@@ -77,22 +80,24 @@ def read_rows(graph: Graph, node: Node, call: KernelCall, tensor: str) -> Rows:
                 for name, access in zip(graph.activations(node), accesses, strict=True)
                 if name == tensor
             )
-            return Rows(access.height, access.row_bytes)
+            columns = access.columns
+            pixel = access.row_bytes if columns is None else columns.pixel_bytes
+            return Rows(access.height, access.row_bytes, pixel)
         case Accumulation(batches=1, in_height=height, in_row_bytes=size):
-            return Rows(height, size)
+            return Rows(height, size, size)
     raise PlanError(f"{node.op.kind} '{node.name}' cannot read '{tensor}' row by row")
 
 
 def values(
-    graph: Graph, calls: Mapping[str, KernelCall], ring_rows: Mapping[str, int] | None = None
+    graph: Graph, calls: Mapping[str, KernelCall], rings: Mapping[str, Ring] | None = None
 ) -> tuple[Value, ...]:
     """The values of `graph`: its inputs first, then what its nodes write, in order.
 
-    Constants lie in flash and are none. GraphError where a constant would have
-    to become an activation without a kernel that copies it. `ring_rows` says of
-    which tensors only so many rows are stored (`Schedule.ring_rows`).
+    Constants lie in flash and are none. GraphError where a constant would have to
+    become an activation without a kernel that copies it. `rings` are the rings of a
+    schedule, by tensor: of these only some rows, or parts of rows, are stored.
     """
-    rings = {} if ring_rows is None else ring_rows
+    rings = {} if rings is None else rings
     value_of: dict[str, int] = {}
     tensors: list[list[str]] = []
     writers: list[int | None] = []
@@ -142,9 +147,15 @@ def values(
             rows = read_rows(graph, node, calls[node.name], name)
         else:
             raise PlanError(f"nothing reads '{name}', of which rows are stored")
-        if not 1 <= rings[name] <= rows.count:
-            raise PlanError(f"a ring holds {rings[name]} of the {rows.count} rows of '{name}'")
-        return rings[name] * rows.bytes
+        ring = rings[name]
+        if not 1 <= ring.rows <= rows.count:
+            raise PlanError(f"a ring holds {ring.rows} of the {rows.count} rows of '{name}'")
+        if not 0 <= ring.columns * rows.pixel_bytes <= rows.bytes or not rows.pixel_bytes:
+            raise PlanError(
+                f"a ring holds {ring.columns} columns of '{name}', whose rows have"
+                f" {rows.bytes} bytes"
+            )
+        return ring.rows * (ring.columns * rows.pixel_bytes or rows.bytes)
 
     return tuple(
         Value(

@@ -14,6 +14,7 @@ from tinyml.passes.remove_dead import remove_dead
 from tinyml.passes.remove_noops import remove_noops
 from tinyml.passes.remove_round_trips import remove_round_trips
 from tinyml.passes.sink_transposes import sink_transposes
+from tinyml.passes.widen_depthwise import widen_depthwise
 
 __all__ = ["PASSES", "int8_io", "optimize"]
 
@@ -26,6 +27,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     sink_transposes,
     fuse_activations,
     fold_pads,
+    widen_depthwise,
     remove_dead_channels,
 )
 """In the order in which they run; each returns the very graph it got when it finds nothing."""

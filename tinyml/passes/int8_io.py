@@ -13,13 +13,14 @@ NCHW_TO_NHWC = (0, 2, 3, 1)
 def int8_io(graph: Graph) -> Graph:
     """`graph` with int8 inputs and outputs in place of float32 ones, of the same names.
 
-    An input that is only quantised becomes its quantised tensor, and one that is
-    quantised and then taken from NCHW to NHWC becomes NHWC; an output that is only
-    dequantised becomes what was dequantised. This changes the model's interface, so it
-    is no optimisation: the application has to ask for it. Raises UnsupportedError where
-    an input or output stays float32.
+    An input that is only quantised becomes its quantised tensor. One that is then taken
+    from NCHW to NHWC becomes NHWC, and one that is a map in another shape (as a spectrogram
+    in a line) becomes the map, so that it has rows. An output that is only dequantised
+    becomes what was dequantised. This changes the model's interface, so it is no
+    optimisation: the application has to ask for it. Raises UnsupportedError where an input
+    or output stays float32.
     """
-    graph = _drop_transposes(_cut_inputs(_lift_quantize(graph)))
+    graph = _drop_moves(_cut_inputs(_lift_quantize(graph)))
     graph = _cut_outputs(graph)
     for role, names in (("input", graph.inputs), ("output", graph.outputs)):
         for name in names:
@@ -89,13 +90,14 @@ def _cut_inputs(graph: Graph) -> Graph:
     return graph
 
 
-def _drop_transposes(graph: Graph) -> Graph:
+@repeated
+def _drop_moves(graph: Graph) -> Graph:
     for name in graph.inputs:
         tensor, readers = graph.tensors[name], graph.consumers()[name]
         if tensor.dtype is not DType.INT8 or name in graph.outputs or len(readers) != 1:
             continue
         (node,) = readers
-        if node.op != Transpose(NCHW_TO_NHWC) or node.output in graph.outputs:
+        if node.output in graph.outputs or not _gives_map(graph, node):
             continue
         nodes = tuple(
             replace(other, inputs=tuple(name if i == node.output else i for i in other.inputs))
@@ -103,8 +105,16 @@ def _drop_transposes(graph: Graph) -> Graph:
             if other is not node
         )
         result = replace(graph.tensors[node.output], name=name)
-        graph = graph.rebuilt(nodes, {**graph.tensors, name: result})
+        return graph.rebuilt(nodes, {**graph.tensors, name: result})
     return graph
+
+
+def _gives_map(graph: Graph, node: Node) -> bool:
+    """Whether the move gives [1, height, width, channels] as the network goes on to read it."""
+    if isinstance(node.op, Reshape):
+        shape = graph.tensors[node.output].shape
+        return len(shape) == 4 and shape[0] == 1
+    return node.op == Transpose(NCHW_TO_NHWC)
 
 
 def _cut_outputs(graph: Graph) -> Graph:

@@ -3,7 +3,7 @@
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 _KEPT_STDERR = 2000
@@ -39,8 +39,12 @@ def child(
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
     pass_fds: Sequence[int] = (),
+    gently: bool = False,
 ) -> Iterator[Child]:
-    """Run `command` for as long as the context lasts, then kill it."""
+    """Run `command` for as long as the context lasts, then kill it.
+
+    `gently` asks it to end first, so that it can write what it has gathered.
+    """
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             command, stdin=stdin, stdout=stdout, stderr=errors, pass_fds=pass_fds, bufsize=0
@@ -48,6 +52,10 @@ def child(
         try:
             yield Child(process, name, errors)
         finally:
+            if gently:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_GRACE_SECONDS)
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout):

@@ -8,6 +8,7 @@ from tinyml.kernels.call import Accumulation, KernelCall, RowLoop
 from tinyml.schedule.stream import RowNode, row_node
 
 _WHOLE = "build it with --feed whole"
+_FLOAT = "add --io int8"
 
 
 def fed_input(graph: Graph, row_calls: Mapping[str, KernelCall]) -> RowNode:
@@ -40,10 +41,11 @@ def fed_input(graph: Graph, row_calls: Mapping[str, KernelCall]) -> RowNode:
             )
         rows = row_node(graph, node, row_calls[node.name])
         if rows is None:
-            is_float = graph.tensors[name].dtype is DType.FLOAT32
+            if graph.tensors[name].dtype is DType.FLOAT32:
+                raise PlanError(f"{reader} does not read input '{name}' row by row", hint=_FLOAT)
             raise PlanError(
-                f"{reader} does not read input '{name}' row by row",
-                hint="add --io int8" if is_float else _WHOLE,
+                f"{reader} needs all of input '{name}' at once, so rows would save nothing",
+                hint=_WHOLE,
             )
         (read,) = (one for one in rows.inputs if one.tensor == name)
         source = RowNode(name, name, read.height, read.height, read.row_bytes, ())

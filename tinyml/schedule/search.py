@@ -1,28 +1,47 @@
-"""Which operators run as layers and which stream rows to each other: the least peak memory.
+"""What runs when: operators as layers, in streams of rows, in tiles; memory against work.
 
-Segments cut an order of the operators, and what one needs depends on where it begins
-and ends alone (`costs`). So the best cuts are a path from the first operator to the
-last whose largest segment is least. The layers are segments too, and cost what they
-cost in a schedule of layers: none that is found here is worse.
-
-What a stream needs is known only once its rows have been put in order. It enters the
-search with a bound, the rows that its widest windows need, and is worked out when
-nothing cheaper is left. Among the paths with the least peak, the one with the fewest
-operators in streams is taken: a layer is simpler, and may compute many rows in one call.
+`best_schedule` needs the least memory without computing anything twice (`paths`); `front`
+is the whole trade-off, with patches (`front`). All try the order of the operators that is
+best for layers, and the graph's own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from functools import partial
 
-import numpy as np
-
+from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import KernelCall
-from tinyml.schedule.costs import Costs, Cut, segment_costs
-from tinyml.schedule.feed import cannot_feed, fed_input
-from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.schedule import Schedule, SegmentKind
+from tinyml.schedule.costs import Cut
+from tinyml.schedule.feed import cannot_feed
+from tinyml.schedule.front import Front, Option
+from tinyml.schedule.paths import Paths, orders, shortest
+from tinyml.schedule.schedule import Feed, Schedule, SegmentKind
+from tinyml.schedule.work import executed_macs
+
+ROWS, COLUMNS = 4, 8
+"""The finest patches that are tried."""
+
+_GAIN = 100
+"""Patches that need less must do so by one part in so many."""
+
+_LOOSER = (103, 106, 110, 115)
+"""Peaks of a candidate's other schedules, in per cent of the least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A schedule, and what it costs."""
+
+    schedule: Schedule
+    macs: int
+    """Multiply-accumulates that are executed, those of parts computed again included."""
+    peak: int
+    """The most bytes that are live at any time."""
+    others: tuple[Schedule, ...] = ()
+    """Schedules with as many multiply-accumulates and a little more live at some time: rows
+    that overlay each other in every segment can be hard to place, so one of these may need a
+    smaller arena."""
 
 
 def best_schedule(
@@ -30,22 +49,19 @@ def best_schedule(
     layer_calls: Mapping[str, KernelCall],
     row_calls: Mapping[str, KernelCall],
     *,
-    fed: bool = False,
+    feed: Feed = Feed.WHOLE,
 ) -> Schedule:
     """The layers and streams with the least peak, in the least-peak order of layers or its own.
 
-    `layer_calls` are made with flattening, `row_calls` without it. With `fed` the graph's
-    input comes row by row; PlanError where it cannot.
+    `layer_calls` are made with flattening, `row_calls` without it. PlanError where the
+    graph's input cannot come as `feed` says.
     """
-    found = []
-    for costs in _orders(graph, layer_calls, row_calls, fed=fed):
-        search = _Search.of(costs)
-        if search is not None:
-            found.append((search.least_peak(), search))
+    every = _paths(graph, layer_calls, row_calls, feed)
+    found = [(paths.least_peak(), paths) for paths in every]
     if not found:
         raise cannot_feed(graph, row_calls)
-    peak, search = min(found, key=lambda each: each[0])
-    return search.costs.schedule(search.fewest_in_streams(peak))
+    peak, paths = min(found, key=lambda each: each[0])
+    return paths.schedule(peak)
 
 
 def stream_schedule(
@@ -53,15 +69,15 @@ def stream_schedule(
     layer_calls: Mapping[str, KernelCall],
     row_calls: Mapping[str, KernelCall],
     *,
-    fed: bool = False,
+    feed: Feed = Feed.WHOLE,
 ) -> Schedule:
     """Streams as long as can be, in whichever of the same orders needs less memory.
 
-    With `fed` as in `best_schedule`.
+    `feed` as in `best_schedule`.
     """
     found = []
-    for costs in _orders(graph, layer_calls, row_calls, fed=fed):
-        if _shortest(costs) is None:
+    for costs in orders(graph, layer_calls, row_calls, feed=feed):
+        if shortest(costs) is None:
             continue
         cuts: list[Cut] = []
         start = 0
@@ -85,106 +101,112 @@ def calls_of(
     }
 
 
-def _orders(
+def front(
     graph: Graph,
     layer_calls: Mapping[str, KernelCall],
     row_calls: Mapping[str, KernelCall],
     *,
-    fed: bool,
-) -> Iterator[Costs]:
-    """The costs in the best order for layers, and in the graph's own where it is another."""
-    source = fed_input(graph, row_calls) if fed else None
-    order = layer_schedule(graph, layer_calls)
-    yield segment_costs(reordered(graph, order), layer_calls, row_calls, fed=source)
-    if order.order != tuple(node.name for node in graph.nodes):
-        yield segment_costs(graph, layer_calls, row_calls, fed=source)
+    feed: Feed = Feed.WHOLE,
+    macs_limit: int | None = None,
+) -> tuple[Candidate, ...]:
+    """The trade-off of executed multiply-accumulates and peak bytes, fewest of the former first.
+
+    The first is as `best_schedule`; each other one has patches, of up to `ROWS` x `COLUMNS`
+    tiles, and needs clearly less than those before it. With `macs_limit`, only those that
+    execute no more; the first always.
+    """
+    best: Candidate | None = None
+    patches: list[tuple[Option, Front]] = []
+    rows, columns = range(1, ROWS + 1), range(1, COLUMNS + 1)
+    for paths in _paths(graph, layer_calls, row_calls, feed):
+        peak = paths.least_peak()
+        if best is None or peak < best.peak:
+            found = _loosened(peak, paths.schedule)
+            best = Candidate(found[0], executed_macs(graph, found[0], row_calls), peak, found[1:])
+        if feed is not Feed.ROWS:
+            tiles = Front.of(paths, row_calls)
+            if tiles is not None:
+                patches += ((option, tiles) for option in tiles.options(rows, columns))
+    if best is None:
+        raise cannot_feed(graph, row_calls)
+    candidates, limit = [best], best.peak - best.peak // _GAIN
+    for option, tiles in sorted(patches, key=lambda each: each[0]):
+        if option.bound >= limit or (macs_limit is not None and option.macs > macs_limit):
+            continue
+        if tiles.finest(option.stop) >= limit:
+            continue
+        peak = tiles.peak(option)
+        if peak < limit:
+            limit = peak - peak // _GAIN
+            found = _loosened(peak, partial(tiles.schedule, option))
+            candidates.append(Candidate(found[0], option.macs, peak, found[1:]))
+    return tuple(candidates)
 
 
-def _shortest(costs: Costs) -> Cut | None:
-    """The shortest first segment; one of no nodes in a graph of none, None if none can be."""
-    return next(costs.cuts(0), None) if costs.count else Cut(0, 0, 0)
+def patch_schedule(
+    graph: Graph,
+    layer_calls: Mapping[str, KernelCall],
+    row_calls: Mapping[str, KernelCall],
+    *,
+    feed: Feed = Feed.WHOLE,
+    patches: tuple[int, int],
+    ops: int | None = None,
+) -> Schedule:
+    """The first `ops` operators in so many rows and columns of tiles, the rest as cheap as can be.
+
+    Without `ops`, as many as need the least memory. PlanError where they cannot be cut so.
+    """
+    if min(patches) < 1 or (ops is not None and ops < 1):
+        raise PlanError(f"there are no {patches[0]}x{patches[1]} patches of {ops} ops")
+    if feed is Feed.ROWS:
+        raise PlanError(
+            "patches read parts of the input more than once, so rows cannot come once each",
+            hint="--feed pull or whole goes with patches",
+        )
+    found: list[tuple[Option, Front]] = []
+    most = 0
+    for paths in _paths(graph, layer_calls, row_calls, feed):
+        front = Front.of(paths, row_calls)
+        if front is None:
+            continue
+        most = max(most, len(front.nodes))
+        options = front.options(patches[:1], patches[1:])
+        found += ((option, front) for option in options if ops in (None, option.stop))
+    best: tuple[int, Option, Front] | None = None
+    for option, front in sorted(found, key=lambda each: (each[0].bound, each[0])):
+        if best is not None and option.bound >= best[0]:
+            break
+        peak = front.peak(option)
+        if best is None or peak < best[0]:
+            best = peak, option, front
+    if best is None:
+        which = "any of its first ops" if ops is None else f"its first {ops} ops"
+        raise PlanError(
+            f"model '{graph.name}' cannot run {which} in {patches[0]}x{patches[1]} patches: "
+            f"tiles are possible for at most the first {most}",
+            hint="give fewer patches or other ops, or leave the choice to --schedule auto",
+        )
+    peak, option, front = best
+    return front.schedule(option, peak)
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """The paths through the cuts of one order."""
+def _loosened(peak: int, schedule: Callable[[int], Schedule]) -> tuple[Schedule, ...]:
+    """Different schedules, the first with this peak, the others with more and more."""
+    found = [schedule(peak)]
+    for percent in _LOOSER:
+        other = schedule(peak * percent // 100)
+        if other not in found:
+            found.append(other)
+    return tuple(found)
 
-    costs: Costs
-    cuts: tuple[tuple[Cut, ...], ...]
-    """Per node, the segments that begin there and may be no worse than layers throughout."""
-    limit: int
-    """What layers throughout need, after the shortest first segment."""
 
-    @staticmethod
-    def of(costs: Costs) -> "_Search | None":
-        """None if there is no path."""
-        first = _shortest(costs)
-        if first is None:
-            return None
-        limit = max((costs.peak(first), *costs.layers[first.stop :]))
-        cuts = tuple(tuple(costs.cuts(i, limit)) for i in range(costs.count))
-        return _Search(costs, cuts, limit)
-
-    def least_peak(self) -> int:
-        """The peak of the path on which it is least."""
-        reached: set[int] = set()
-        # Peaks, exact ones before bounds, and the furthest first: it may already be the end.
-        heap: list[tuple[int, bool, int, Cut]] = [(self._floor(), False, 0, Cut(0, 0, 0))]
-        while True:
-            peak, is_bound, _, cut = heappop(heap)
-            at = cut.stop
-            if at in reached:
-                continue
-            if is_bound:
-                heappush(heap, (max(peak, self.costs.peak(cut)), False, -at, cut))
-                continue
-            if at == self.costs.count:
-                return peak
-            reached.add(at)
-            for following in self.cuts[at]:
-                if following.stop not in reached:
-                    entry = (
-                        max(peak, following.bound),
-                        following.streamed > 0,
-                        -following.stop,
-                        following,
-                    )
-                    heappush(heap, entry)
-
-    def fewest_in_streams(self, limit: int) -> list[Cut]:
-        """The path within a peak of `limit` that has the fewest nodes in streams."""
-        # What cannot be a layer has to be in a stream: that much is yet to come.
-        to_come = [0]
-        for peak in reversed(self.costs.layers):
-            to_come.append(to_come[-1] + (peak > limit))
-        to_come.reverse()
-        before: dict[int, Cut] = {}
-        heap: list[tuple[int, int, int, Cut]] = [(to_come[0], 0, 0, Cut(0, 0, 0))]
-        while True:
-            total, _, _, cut = heappop(heap)
-            at = cut.stop
-            if at in before or self.costs.peak(cut) > limit:
-                continue
-            before[at] = cut
-            if at == self.costs.count:
-                break
-            so_far = total - to_come[at]
-            for following in self.cuts[at]:
-                if following.stop not in before and following.bound <= limit:
-                    entry = so_far + following.streamed + to_come[following.stop]
-                    heappush(heap, (entry, -following.stop, following.streamed, following))
-        path: list[Cut] = []
-        while at:
-            path.append(before[at])
-            at = before[at].start
-        return path[::-1]
-
-    def _floor(self) -> int:
-        """A peak that no path avoids: each node is in one of the segments that hold it."""
-        count = self.costs.count
-        least = np.full((count, count), self.limit)
-        for cut in (cut for cuts in self.cuts for cut in cuts):
-            least[cut.start, cut.stop - 1] = cut.bound
-        least = np.minimum.accumulate(least, axis=0)
-        least = np.minimum.accumulate(least[:, ::-1], axis=1)[:, ::-1]
-        return int(least.diagonal().max(initial=0))
+def _paths(
+    graph: Graph,
+    layer_calls: Mapping[str, KernelCall],
+    row_calls: Mapping[str, KernelCall],
+    feed: Feed,
+) -> Iterator[Paths]:
+    for costs in orders(graph, layer_calls, row_calls, feed=feed):
+        paths = Paths.of(costs)
+        if paths is not None:
+            yield paths

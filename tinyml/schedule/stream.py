@@ -40,6 +40,8 @@ class RowInput:
     tensor: str
     height: int
     row_bytes: int
+    first: tuple[int, ...]
+    """Per step, the first row that it reads; `height` where there is none."""
     needed: tuple[int, ...]
     """Per step, how many rows must have been computed: the last that it reads, plus 1."""
     oldest: tuple[int, ...]
@@ -51,6 +53,11 @@ class RowInput:
         """The rows that must be held at the same time, at least 1."""
         held = (n - o for n, o in zip(self.needed, self.oldest, strict=False))
         return max(1, max(held, default=1))
+
+    def reach(self, step: int, stop: int) -> tuple[int, int]:
+        """The rows [first, stop) that these steps read, and those between them."""
+        first = min(self.first[step:stop], default=0)
+        return first, max(first, max(self.needed[step:stop], default=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +305,7 @@ class _Run:
 
 def _row_input(tensor: str, access: RowAccess, steps: int) -> RowInput:
     """What steps 0, 1, ... read, each one output row."""
-    rows = _rows_read(access, steps)
+    rows = rows_read(access, steps)
     there = (rows >= 0) & (rows < access.height)
     last = np.where(there, rows, -1).max(axis=1)
     first = np.where(there, rows, access.height).min(axis=1)
@@ -307,12 +314,13 @@ def _row_input(tensor: str, access: RowAccess, steps: int) -> RowInput:
         tensor,
         access.height,
         access.row_bytes,
+        tuple(first.tolist()),
         tuple((last + 1).tolist()),
         (*oldest.tolist(), access.height),
     )
 
 
-def _rows_read(access: RowAccess, steps: int) -> npt.NDArray[np.int64]:
+def rows_read(access: RowAccess, steps: int) -> npt.NDArray[np.int64]:
     """Per step and position, the row that is read; outside the tensor for padding."""
     if access.table is not None:
         return np.array(access.table, np.int64)

@@ -1,141 +1,34 @@
-"""The host side of the serial link: framed requests that survive a bad line.
+"""What a host can ask of a firmware."""
 
-The protocol is described in `runtime_c/include/tinyml_link.h`. A request is
-repeated under its sequence number until its answer comes or patience runs out;
-damaged, stale and foreign frames are dropped. No call here can hang.
-"""
-
-import itertools
-import os
 import struct
-import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
 
 from tinyml.errors import LinkError
 from tinyml.fill import Fill
-from tinyml.frame import decode, encode
+from tinyml.link import wire
+from tinyml.link.pull import ServedInput
+from tinyml.link.target import Counts, HighWater, Identity, Invocation, Progress, Record, Region
+from tinyml.link.wire import InputsLostError, Wire
 from tinyml.runners.stream import Stream
-
-PROTOCOL: Final = 3
-
-_HELLO, _READ, _WRITE, _INVOKE, _PAINT, _MARKS, _FILL, _PUSH = range(1, 9)
-_BUSY, _FAULT, _ANSWER = 0x7E, 0x7F, 0x80
 
 _NAME, _IDENTITY, _BUILD, _INPUT_REGIONS, _OUTPUT_REGIONS, _OUTPUT, _ARENA, _RECORDS = (
     *range(5),
     *range(6, 9),
 )
-_CHECKSUMS, _STOP = 1, 2
+_CHECKSUMS, _STOP, _SERVED = 1, 2, 4
 
-_OK, _BAD_INPUTS, _MODEL_ERROR, _BAD_ROW = 0, 4, 5, 6
-_MORE: Final = 2  # TINYML_MORE
-_STATUS_NAMES: Final = {
-    1: "it does not know the command",
-    2: "the request has a wrong length",
-    3: "an index or offset is out of range",
-    4: "the inputs in its memory are not those that were sent",
-    5: "the model refused to run",
-    6: "a row of the input comes out of turn",
-}
 _UNITS: Final = {1: "cycles", 2: "instructions", 3: "nanoseconds"}
 
-_HELLO_FORMAT: Final = struct.Struct("<HHIIIIIHHHHI")
-_INVOKED_FORMAT: Final = struct.Struct("<IIhHII")
+_HELLO_FORMAT: Final = struct.Struct("<HHIIIIIHHHHII")
 _RECORD_FORMAT: Final = struct.Struct("<HHIII")
 _REGION_FORMAT: Final = struct.Struct("<II")
 
 _CALIBRATIONS: Final = 256
-_NOISE_LIMIT: Final = 1 << 16
 _TABLE_LIMIT: Final = 1 << 21  # more than 65535 records
-_STACK_LIMIT_FAULT: Final = 1 << 20  # CFSR.STKOF of Armv8-M
 _PATTERNS: Final = (0xA5, 0x5A)
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes done and the bytes to do in all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A byte range of the arena."""
-
-    offset: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What a target says about itself."""
-
-    name: str
-    identity: str
-    """64 hex digits over model, plan and generator."""
-    build: str
-    arena_bytes: int
-    op_count: int
-    inputs: tuple[Region, ...]
-    outputs: tuple[Region, ...]
-    unit: str
-    """What its counter counts: "cycles", "instructions" or "nanoseconds"."""
-    per_tick: Fraction
-    """Units per tick of the counter."""
-    clock_hz: int
-    """The processor clock that runs; 0 if the target does not know it."""
-    payload: int
-    """Data bytes per frame."""
-    record_capacity: int
-    row_bytes: int
-    """Of the only input, where it comes row by row; 0 where inputs lie in the arena."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One output of one op, as observed while the model ran: at once, or row by row."""
-
-    op: int
-    output: int
-    bytes: int
-    """As many as there were when the run ended."""
-    crc: int | None
-    """CRC-32 of the output's bytes, if it was asked for."""
-    ticks: int
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """One inference: what it cost, and a record of every output of every op."""
-
-    records: tuple[Record, ...]
-    ticks: int
-    overhead: Fraction
-    """Ticks that the act of counting adds to every record."""
-    jitter: int
-    """By how many ticks that varies: instructions do not, time does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """The cost of one inference, in `unit`."""
-
-    unit: str
-    total: int
-    ops: tuple[int, ...]
-    """By index of the op; what runs after the last op is only in the total."""
-
-
-@dataclass(frozen=True, slots=True)
-class HighWater:
-    """The memory that an inference really touches, in bytes; stack 0 where it is not known."""
-
-    arena_bytes: int
-    stack_bytes: int
-
-
-class _InputsLostError(LinkError):
-    """The inputs that the target has are not those the host sent, or a row is missing."""
 
 
 class Client:
@@ -156,13 +49,7 @@ class Client:
         64 rows); `first_resend`: when a
         request is repeated for the first time (the interval doubles from there).
         """
-        self._stream = stream
-        self._patience = patience
-        self._silence = max(silence, patience)
-        self._first_resend = first_resend
-        # A stale answer to an earlier client must not look like one to this one.
-        self._sequence = int.from_bytes(os.urandom(2), "little")
-        self._received = bytearray()
+        self._wire = Wire(stream, patience=patience, silence=silence, first_resend=first_resend)
         self._payload = 64
         self._identity: Identity | None = None
 
@@ -182,18 +69,20 @@ class Client:
         expected: int | str = "no such input"
         if index < len(regions):
             expected = identity.row_bytes or regions[index].bytes
+            if identity.pulls:
+                raise LinkError("the input has no place on the target, which reads it in pieces")
         if len(data) != expected:
             raise LinkError(f"input {index}: {len(data)} bytes given, expected: {expected}")
         for start in range(0, len(data), self._payload):
             chunk = data[start : start + self._payload]
-            self._request(_WRITE, struct.pack("<HI", index, start) + chunk)
+            self._wire.request(wire.WRITE, struct.pack("<HI", index, start) + chunk)
             if progress:
                 progress(start + len(chunk), len(data))
 
     def fill_input(self, index: int, fill: Fill) -> None:
         """Let the target make input `index` from a recipe, when the model runs or at once."""
         fields = struct.pack("<HBIII", index, fill.kind, fill.seed, fill.first, fill.second)
-        self._request(_FILL, fields)
+        self._wire.request(wire.FILL, fields)
 
     def invoke(
         self,
@@ -206,24 +95,27 @@ class Client:
     ) -> Invocation:
         """Write `inputs` (or have the target make them) and run the model on them.
 
-        Where the input comes row by row, so does what is written, and the model runs in between.
+        Where the input comes row by row, so does what is written, and the model runs in between;
+        where the model reads it in pieces, each is sent when it is asked for.
 
         `checksums` asks for the CRC-32 of every output of every op. `stop_after`
         (op, output) ends the run as soon as `stop_bytes` bytes of that output are
         there, with the last of them still in the arena: all of them where the op runs
-        at once, a row (see `TensorEntry.row_bytes`) where it runs row by row.
+        at once, a row or a part of one where it does not (see `emit.pieces`).
         """
         data = self._data(inputs)
         options = (_CHECKSUMS if checksums else 0) | (_STOP if stop_after else 0)
         fields = struct.pack("<BHHI", options, *(stop_after or (0, 0)), stop_bytes)
         for attempts_left in (2, 1, 0):
             try:
-                if self.identity().row_bytes and not isinstance(inputs[0], Fill):
+                if self.identity().pulls and not isinstance(inputs[0], Fill):
+                    answer = self._serve(data[0], fields, progress)
+                elif self.identity().takes_rows and not isinstance(inputs[0], Fill):
                     answer = self._push_rows(data[0], fields, progress)
                 else:
                     answer = self._run(inputs, data, fields, progress)
                 return self._invocation(answer, checksums=checksums)
-            except _InputsLostError:
+            except InputsLostError:
                 if not attempts_left:
                     raise
         raise AssertionError("unreachable")
@@ -287,23 +179,25 @@ class Client:
         """
         arena = stack = 0
         for pattern in _PATTERNS:
-            self._request(_PAINT, bytes([pattern]))
+            self._wire.request(wire.PAINT, bytes([pattern]))
             self.invoke(inputs)
-            marks = struct.unpack("<II", self._sized(self._request(_MARKS, bytes([pattern])), 8))
+            marks = struct.unpack(
+                "<II", self._sized(self._wire.request(wire.MARKS, bytes([pattern])), 8)
+            )
             arena, stack = max(arena, marks[0]), max(stack, marks[1])
         return HighWater(arena, stack)
 
     def _ask_identity(self) -> Identity:
-        answer = self._request(_HELLO, b"")
-        if len(answer) < 2 or (protocol := struct.unpack_from("<H", answer)[0]) != PROTOCOL:
+        answer = self._wire.request(wire.HELLO, b"")
+        if len(answer) < 2 or (protocol := struct.unpack_from("<H", answer)[0]) != wire.PROTOCOL:
             raise LinkError(
                 f"the target speaks protocol {protocol if len(answer) >= 2 else '?'}, "
-                f"this is {PROTOCOL}",
+                f"this is {wire.PROTOCOL}",
                 hint="build and flash the firmware again",
             )
         fields = _HELLO_FORMAT.unpack(self._sized(answer, _HELLO_FORMAT.size))
         _, self._payload, unit, numerator, denominator, clock_hz, arena = fields[:7]
-        op_count, inputs, outputs, record_capacity, row_bytes = fields[7:]
+        op_count, inputs, outputs, record_capacity, row_bytes, pixel_bytes = fields[7:]
         if not (self._payload and denominator and unit in _UNITS):
             raise LinkError("the target's identity makes no sense")
         identity = Identity(
@@ -320,9 +214,11 @@ class Client:
             payload=self._payload,
             record_capacity=record_capacity,
             row_bytes=row_bytes,
+            pixel_bytes=pixel_bytes,
         )
         if (len(identity.inputs), len(identity.outputs)) != (inputs, outputs) or (
-            row_bytes and (inputs != 1 or identity.inputs[0].bytes % row_bytes)
+            (row_bytes and (inputs != 1 or identity.inputs[0].bytes % row_bytes))
+            or (pixel_bytes and (not row_bytes or row_bytes % pixel_bytes))
         ):
             raise LinkError("the target's identity makes no sense")
         return identity
@@ -342,7 +238,18 @@ class Client:
                 self.fill_input(index, item)
             else:
                 self.write_input(index, item, progress)
-        return self._request(_INVOKE, struct.pack("<I", crc) + fields)
+        return self._wire.request(wire.INVOKE, struct.pack("<I", crc) + fields)
+
+    def _serve(self, data: bytes, fields: bytes, progress: Progress | None) -> bytes:
+        """Run the model while it reads its input from here; the answer."""
+        served = ServedInput(data, self._payload, progress)
+        request = struct.pack("<IB", 0, fields[0] | _SERVED) + fields[1:]
+        answer = self._sized(
+            self._wire.request(wire.INVOKE, request, served), wire.INVOKED_FORMAT.size
+        )
+        if wire.INVOKED_FORMAT.unpack(answer)[-2:] != (served.crc, served.bytes):
+            raise InputsLostError("what the target read of its input is not what was sent")
+        return answer
 
     def _push_rows(self, data: bytes, fields: bytes, progress: Progress | None) -> bytes:
         """Write and push one row after the other, until no more are wanted; the last answer."""
@@ -352,18 +259,18 @@ class Client:
             piece = data[start : start + size]
             self.write_input(0, piece)
             request = struct.pack("<I", zlib.crc32(piece)) + fields + struct.pack("<H", row)
-            answer = self._sized(self._request(_PUSH, request), _INVOKED_FORMAT.size)
+            answer = self._sized(self._wire.request(wire.PUSH, request), wire.INVOKED_FORMAT.size)
             if progress:
                 progress(start + len(piece), len(data))
-            if _INVOKED_FORMAT.unpack(answer)[2] != _MORE:
+            if wire.INVOKED_FORMAT.unpack(answer)[2] != wire.MORE:
                 break
         return answer
 
     def _invocation(self, answer: bytes, *, checksums: bool) -> Invocation:
         """What the answer to the last INVOKE or PUSH, and the records that it left, say."""
-        answer = self._sized(answer, _INVOKED_FORMAT.size)
-        low, high, status, count, overhead, jitter = _INVOKED_FORMAT.unpack(answer)
-        if status == _MORE:
+        answer = self._sized(answer, wire.INVOKED_FORMAT.size)
+        low, high, status, count, overhead, jitter, crc, size = wire.INVOKED_FORMAT.unpack(answer)
+        if status == wire.MORE:
             raise LinkError("the target wants more rows than its input has")
         if count > self.identity().record_capacity:
             raise LinkError(
@@ -372,12 +279,13 @@ class Client:
                 hint="build the firmware again",
             )
         records = tuple(
-            Record(op, output, size, crc if checksums else None, ticks)
-            for op, output, size, crc, ticks in _RECORD_FORMAT.iter_unpack(self._read(_RECORDS))
+            Record(op, output, length, check if checksums else None, ticks)
+            for op, output, length, check, ticks in _RECORD_FORMAT.iter_unpack(self._read(_RECORDS))
         )
         if len(records) != count or any(r.op >= self.identity().op_count for r in records):
             raise LinkError("the target's records make no sense")
-        return Invocation(records, high << 32 | low, Fraction(overhead, _CALIBRATIONS), jitter)
+        ticks = high << 32 | low
+        return Invocation(records, ticks, Fraction(overhead, _CALIBRATIONS), jitter, size, crc)
 
     def _exactly(
         self, space: int, index: int, offset: int, size: int, progress: Progress | None
@@ -401,7 +309,7 @@ class Client:
         while size is None or len(data) < size:
             want = self._payload if size is None else min(self._payload, size - len(data))
             fields = struct.pack("<BHIH", space, index, offset + len(data), want)
-            answer = self._request(_READ, fields)
+            answer = self._wire.request(wire.READ, fields)
             if len(answer) < 4 or len(answer) - 4 > want:
                 raise LinkError(f"an answer to READ has {len(answer)} bytes")
             end = struct.unpack_from("<I", answer)[0] - offset
@@ -420,77 +328,8 @@ class Client:
             raise LinkError(f"an answer has {len(answer)} bytes, expected: {size}")
         return answer
 
-    def _request(self, command: int, fields: bytes) -> bytes:
-        """Send one request, repeating it until its answer comes; the answer's payload."""
-        self._sequence = (self._sequence + 1) & 0xFFFF
-        frame = encode(command, self._sequence, fields)
-        started = time.monotonic()
-        deadline = started + self._patience
-        for interval in _intervals(self._first_resend):
-            self._stream.write(frame)
-            resend = time.monotonic() + interval
-            while (now := time.monotonic()) < min(resend, deadline):
-                for kind, sequence, payload in self._frames(min(resend, deadline) - now):
-                    if kind == _FAULT:
-                        raise _fault(payload)
-                    if sequence != self._sequence:
-                        continue
-                    if kind == _BUSY:
-                        deadline = time.monotonic() + self._silence
-                    elif kind == command | _ANSWER and payload:
-                        return _checked(payload)
-            if now >= deadline:
-                break
-        raise LinkError(
-            f"the target does not answer ({time.monotonic() - started:.1f} s)",
-            hint="is the right firmware on it, and is this its serial port?",
-        )
-
-    def _frames(self, seconds: float) -> Iterator[tuple[int, int, bytes]]:
-        """The sound frames among the bytes that arrive within `seconds`."""
-        self._received += self._stream.read(seconds)
-        *frames, rest = self._received.split(b"\0")
-        # A line that carries only noise must not fill the memory.
-        self._received = rest if len(rest) <= _NOISE_LIMIT else bytearray()
-        for frame in frames:
-            decoded = decode(bytes(frame))
-            if decoded:
-                yield decoded
-
-
-def _intervals(first: float) -> Iterator[float]:
-    """Seconds to wait before each repetition: doubling up to eight times the first."""
-    return (first * min(2**attempt, 8) for attempt in itertools.count())
-
 
 def _regions(data: bytes) -> tuple[Region, ...]:
     if len(data) % _REGION_FORMAT.size:
         raise LinkError("the target's identity makes no sense")
     return tuple(Region(*fields) for fields in _REGION_FORMAT.iter_unpack(data))
-
-
-def _checked(payload: bytes) -> bytes:
-    """What follows the status; LinkError if it is not OK."""
-    status, rest = payload[0], payload[1:]
-    if status == _OK:
-        return rest
-    what = f"the target refused a request: {_STATUS_NAMES.get(status, f'status {status}')}"
-    if status in (_BAD_INPUTS, _BAD_ROW):
-        raise _InputsLostError(what)
-    if status == _MODEL_ERROR and len(rest) == _INVOKED_FORMAT.size:
-        what += f" (tinyml_status {_INVOKED_FORMAT.unpack(rest)[2]})"
-    raise LinkError(what)
-
-
-def _fault(payload: bytes) -> LinkError:
-    if len(payload) != 12:
-        return LinkError("the target crashed")
-    pc, lr, cause = struct.unpack("<III", payload)
-    exhausted = not (pc or lr) or cause & _STACK_LIMIT_FAULT
-    where = "with its stack exhausted" if exhausted else f"at pc {pc:#010x}, lr {lr:#010x}"
-    return LinkError(
-        f"the target crashed {where} (fault status {cause:#010x})",
-        hint="raise stack_bytes in the board's data"
-        if exhausted
-        else "arm-none-eabi-addr2line -e firmware.elf PC names the line",
-    )

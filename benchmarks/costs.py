@@ -1,0 +1,98 @@
+"""Fits the costs of kernels (`runtime_c/costs.toml`) to counts of every shape on every core.
+
+Run it after a kernel has changed: `python -m benchmarks.costs`. The coefficients are the
+non-negative ones with the least sum of squared relative errors.
+"""
+
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from scipy.optimize import nnls
+
+from benchmarks.kernel_shapes import model, read_shapes
+from tinyml import pipeline
+from tinyml.board import load_board
+from tinyml.choose import choose
+from tinyml.importers import tflite
+from tinyml.kernels.costs import TERMS, Work, work
+from tinyml.options import PlanOptions
+
+BOARDS = (
+    "qemu-cortex-m3",
+    "qemu-cortex-m4",
+    "qemu-cortex-m7",
+    "qemu-cortex-m33",
+    "qemu-cortex-m55",
+)
+COSTS = Path(__file__).resolve().parents[1] / "runtime_c" / "costs.toml"
+
+HEAD = """\
+# Instructions per kernel and core: what `tinyml plan` predicts with. Made by
+# `python -m benchmarks.costs` from counts in QEMU; the terms are those of tinyml/kernels/costs.py.
+"""
+
+
+def measure(board: str, folder: Path) -> dict[str, list[tuple[Work, int]]]:
+    """Per kernel, the work of each of its shapes and its count."""
+    path, out = folder / "shapes.tflite", folder / board
+    data = model(read_shapes())
+    path.write_bytes(data)
+    options = PlanOptions(schedule="layer")
+    plan = choose(tflite.read(data, "shapes"), load_board(board), options).taken.plan
+    pipeline.build(path, board, out, schedule="layer")
+    counts = {layer.name: layer.count for layer in pipeline.profile(out).layers}
+    found: dict[str, list[tuple[Work, int]]] = defaultdict(list)
+    for node in plan.graph.nodes:
+        call = plan.calls[node.name]
+        if call.kernel:
+            done = work(call, plan.graph, node)
+            found[call.kernel].append((done, counts[node.name]))
+    return found
+
+
+def fitted(samples: list[tuple[Work, int]]) -> dict[str, float]:
+    """The terms that matter, and what each costs."""
+    terms = np.array([done.terms() for done, _ in samples], float)
+    counts = np.array([count for _, count in samples], float)
+    found, _ = nnls(terms / counts[:, None], np.ones(len(samples)))
+    return {name: float(f"{x:.4g}") for name, x in zip(TERMS, found, strict=True) if x > 0}
+
+
+def main() -> int:
+    """The command line."""
+    costs: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    with tempfile.TemporaryDirectory() as folder:
+        for board in track(BOARDS, "measuring kernels", console=Console(stderr=True)):
+            core = load_board(board).core
+            for kernel, samples in measure(board, Path(folder)).items():
+                costs[kernel][core] = fitted(samples)
+                worst = max(
+                    abs(
+                        sum(
+                            costs[kernel][core].get(t, 0) * n
+                            for t, n in zip(TERMS, done.terms(), strict=True)
+                        )
+                        / count
+                        - 1
+                    )
+                    for done, count in samples
+                )
+                print(f"{kernel:28} {core:12} {len(samples):2} shapes, worst error {worst:.1%}")
+    lines = [HEAD]
+    for kernel in sorted(costs):
+        lines.append(f"[{kernel}]")
+        for core, terms in costs[kernel].items():
+            body = ", ".join(f"{name} = {x}" for name, x in terms.items())
+            lines.append(f"{core} = {{ {body} }}")
+        lines.append("")
+    COSTS.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

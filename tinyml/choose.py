@@ -1,0 +1,221 @@
+"""Which schedule a model gets on a board: candidates, what each really needs, and the choice.
+
+The search (`schedule.search`) knows what a schedule needs up to the placement of its buffers;
+here the candidates are placed, proven by the checker and compared by what came out.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import groupby
+
+from tinyml import memory, passes
+from tinyml.board import Board
+from tinyml.emit.fit import check_fit
+from tinyml.emit.view import model_view
+from tinyml.errors import PlanError
+from tinyml.ir.graph import Graph
+from tinyml.kernels import bind
+from tinyml.kernels.call import KernelCall
+from tinyml.memory.check import check_plan
+from tinyml.options import FEEDS, PlanOptions
+from tinyml.planning import Plan
+from tinyml.schedule.copies import Again
+from tinyml.schedule.order import layer_schedule, reordered
+from tinyml.schedule.recompute import recomputed
+from tinyml.schedule.schedule import Feed, Schedule
+from tinyml.schedule.search import calls_of, front, patch_schedule, stream_schedule
+from tinyml.schedule.work import executed_macs
+
+DEFAULT_PATCHES = (4, 4)
+"""The grid of patches that MCUNetV2 made known."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCalls:
+    """The kernels of a graph's nodes, by name."""
+
+    layers: Mapping[str, KernelCall]
+    """As whole layers: rows that lie next to each other are one."""
+    rows: Mapping[str, KernelCall]
+    """Row by row."""
+
+    def of(self, schedule: Schedule) -> dict[str, KernelCall]:
+        """What each node uses under `schedule`."""
+        return calls_of(schedule, self.layers, self.rows)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the model may get."""
+
+    graph: Graph
+    schedules: tuple[Schedule, ...]
+    """The one with the fewest live bytes first; another may need a smaller arena, once placed."""
+    calls: KernelCalls
+    macs: int
+    """What one inference executes."""
+    again: tuple[Again, ...] = ()
+    """What `graph` computes twice."""
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The schedule that needs the smallest arena, placed, and proven by the checker."""
+        found: list[Plan] = []
+        for schedule in self.schedules:
+            found.append(self._placed(schedule))
+            if found[0].memory.arena_bytes == found[0].memory.lower_bound:
+                break  # the others have more live bytes
+        return min(found, key=lambda each: each.memory.arena_bytes)
+
+    def _placed(self, schedule: Schedule) -> Plan:
+        graph, calls = reordered(self.graph, schedule), self.calls.of(schedule)
+        placed = memory.plan_memory(graph, schedule, calls)
+        check_plan(graph, schedule, calls, placed)
+        return Plan(graph, calls, schedule, placed, self.again)
+
+    @property
+    def arena_bytes(self) -> int:
+        """What the plan needs."""
+        return self.plan.memory.arena_bytes
+
+    @property
+    def streamed(self) -> int:
+        """How many operators do not run as layers, which are simpler and seldom slower."""
+        return sum(len(part.nodes) for part in self.schedules[0].segments if part.program)
+
+    def misfit(self, board: Board) -> PlanError | None:
+        """Why the plan does not fit the board; None if it does."""
+        try:
+            check_fit(self.plan, model_view(self.plan), board)
+        except PlanError as error:
+            return error
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was taken, and what there was to choose from."""
+
+    taken: Candidate
+    found: tuple[Candidate, ...]
+
+
+def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candidate, ...]:
+    """What `options` leave to choose from for `graph`, as it was imported: fewest MACs first.
+
+    PlanError where the model cannot run so at all.
+    """
+    allowed = None
+    if options.macs_limit is not None:
+        allowed = int(options.macs_limit * sum(graph.macs(node) for node in graph.nodes))
+    graph = passes.optimize(graph)
+    kernels = (partial(bind, isa=board.isa), partial(bind, isa=board.isa, flatten=False))
+    calls = KernelCalls(*({node.name: one(graph, node) for node in graph.nodes} for one in kernels))
+    feed = Feed(options.feed)
+    made: list[Candidate] = []
+    if options.schedule in ("auto", "layer") and feed is Feed.WHOLE:
+        made.append(_candidate(graph, calls, layer_schedule(graph, calls.layers)))
+    if options.schedule == "auto":
+        made += _front(graph, calls, feed, allowed)
+        for other in recomputed(
+            graph, calls.rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed
+        ):
+            theirs = KernelCalls(
+                other.calls(calls.layers, kernels[0]), other.calls(calls.rows, kernels[1])
+            )
+            found = _front(other.graph, theirs, feed, allowed)
+            made += (replace(each, again=other.chosen) for each in found)
+    if options.schedule == "stream":
+        streams = stream_schedule(graph, calls.layers, calls.rows, feed=feed)
+        made.append(_candidate(graph, calls, streams))
+    if options.schedule == "patch":
+        patches = patch_schedule(
+            graph,
+            calls.layers,
+            calls.rows,
+            feed=feed,
+            patches=options.patches or DEFAULT_PATCHES,
+            ops=options.patch_ops,
+        )
+        made.append(_candidate(graph, calls, patches))
+    within = [each for each in made if allowed is None or each.macs <= allowed]
+    if not within:
+        least = min(each.macs for each in made)
+        raise PlanError(
+            f"model '{graph.name}' takes at least {least:,} multiply-accumulates, "
+            f"--macs-limit {options.macs_limit:g} allows {allowed:,}",
+            hint="allow more, or choose another --schedule",
+        )
+    return tuple(sorted(within, key=lambda each: (each.macs, each.streamed)))
+
+
+def _front(
+    graph: Graph, calls: KernelCalls, feed: Feed, macs_limit: int | None
+) -> Iterator[Candidate]:
+    for each in front(graph, calls.layers, calls.rows, feed=feed, macs_limit=macs_limit):
+        yield Candidate(graph, (each.schedule, *each.others), calls, each.macs)
+
+
+def _candidate(graph: Graph, calls: KernelCalls, schedule: Schedule) -> Candidate:
+    macs = executed_macs(graph, schedule, calls.of(schedule))
+    return Candidate(graph, (schedule,), calls, macs)
+
+
+def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:
+    """The schedule for `graph`, as it was imported; PlanError, with the least needed, if none fits.
+
+    With a limit on memory, the least work within it, and then as few operators in streams as
+    can be. With a limit on work alone, the least memory. With neither, the least work that
+    the board has the memory for, and of that the least memory.
+    """
+    found = candidates(graph, board, options)
+    for each in _preferred(found, options):
+        if each.misfit(board) is None:
+            return Choice(each, found)
+    least = min(found, key=lambda each: each.arena_bytes)
+    misfit = least.misfit(board)
+    if misfit is not None:
+        raise misfit
+    raise PlanError(
+        f"model '{graph.name}' needs an arena of at least {least.arena_bytes:,} bytes, "
+        f"--sram allows {options.sram:,}",
+        hint=f"give --sram {least.arena_bytes} or more{_elsewhere(graph, board, options)}, "
+        "or take a model with smaller maps",
+    )
+
+
+def pareto(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Those that no other beats in memory and work, fewest MACs first."""
+    kept: list[Candidate] = []
+    for each in sorted(found, key=lambda each: (each.macs, each.arena_bytes)):
+        if not kept or each.arena_bytes < kept[-1].arena_bytes:
+            kept.append(each)
+    return tuple(kept)
+
+
+def _preferred(found: Sequence[Candidate], options: PlanOptions) -> Iterator[Candidate]:
+    """`found`, which begins with the fewest MACs, in the order of preference."""
+    if options.sram is not None:
+        yield from (each for each in found if each.arena_bytes <= options.sram)
+    elif options.macs_limit is not None:
+        yield from sorted(found, key=lambda each: (each.arena_bytes, each.macs))
+    else:
+        for _, equal in groupby(found, key=lambda each: each.macs):
+            yield from sorted(equal, key=lambda each: each.arena_bytes)
+
+
+def _elsewhere(graph: Graph, board: Board, options: PlanOptions) -> str:
+    """What another way to feed the model would need, where that is less than allowed."""
+    allowed = options.sram
+    for feed in FEEDS[1:]:
+        if allowed is None or options.schedule != "auto" or options.feed != "whole":
+            break
+        try:
+            others = candidates(graph, board, replace(options, feed=feed))
+        except PlanError:
+            continue
+        least = min(each.arena_bytes for each in others)
+        if least <= allowed:
+            return f", or --feed {feed}, which can do with {least:,}"
+    return ""
