@@ -93,7 +93,7 @@ extern "C" {
 
 /* Data bytes that fit into one frame; sets the size of the receive buffer. */
 #ifndef TINYML_LINK_PAYLOAD
-#define TINYML_LINK_PAYLOAD 256
+#define TINYML_LINK_PAYLOAD 192
 #endif
 
 /* How often the observer measures itself before an inference. */

@@ -20,11 +20,6 @@ class Tiles:
     rows: tuple[tuple[Range, ...], ...]
     columns: tuple[tuple[Range, ...], ...]
 
-    def pixels(self, at: int) -> int:
-        """How many pixels node `at` computes, those of overlaps once for each tile."""
-        height = sum(stop - first for first, stop in (band[at] for band in self.rows))
-        return height * sum(stop - first for first, stop in (strip[at] for strip in self.columns))
-
 
 def tiles(segment: Segment) -> Tiles:
     """The tiles of a patch; PlanError where its bands and its program do not match."""
