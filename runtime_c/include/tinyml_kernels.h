@@ -280,18 +280,17 @@ void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out,
                                   void *scratch);
 
-/* Fully connected, int8, whole: in [batches, in_features], out [batches, out_channels]. weights:
+/* Fully connected, int8, rows (rows[1]: in_features elements; the span does not matter). weights:
  * [out_channels, in_features]; biases: less input_zero_point * sum(weights - weights_zero_point).
  */
 typedef struct {
-  int32_t batches;
   int32_t in_features;
   int32_t weights_zero_point;
   tinyml_filters filters;
 } tinyml_fully_connected_s8_op;
 
-void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int8_t *in,
-                               int8_t *out);
+void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const tinyml_span *span,
+                               const int8_t *const *rows, int8_t *out);
 
 /* The same.
  *
@@ -299,7 +298,6 @@ void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int
  * to whole words with zeros, four of each by turns; scales: for each four channels, scale_step
  * words apart (0: all alike), their multipliers and a word of their bytes. */
 typedef struct {
-  int32_t batches;
   int32_t in_features;
   int32_t weights_zero_point; /* 0 unless out.exact */
   tinyml_dsp_outputs out;
@@ -308,19 +306,18 @@ typedef struct {
   int32_t scale_step;
 } tinyml_fully_connected_s8_dsp_op;
 
-void tinyml_fully_connected_s8_dsp(const tinyml_fully_connected_s8_dsp_op *op, const int8_t *in,
-                                   int8_t *out);
+void tinyml_fully_connected_s8_dsp(const tinyml_fully_connected_s8_dsp_op *op,
+                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out);
 
 /* The same for cores with Helium. */
 typedef struct {
-  int32_t batches;
   int32_t in_features;
   int32_t weights_zero_point;
   tinyml_mve_filters filters;
 } tinyml_fully_connected_s8_mve_op;
 
-void tinyml_fully_connected_s8_mve(const tinyml_fully_connected_s8_mve_op *op, const int8_t *in,
-                                   int8_t *out);
+void tinyml_fully_connected_s8_mve(const tinyml_fully_connected_s8_mve_op *op,
+                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out);
 
 /* ---- Pools ---------------------------------------------------------------------------------- */
 

@@ -182,7 +182,8 @@ def test_the_api(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["kws_ref_model", "resnet8_cifar10_int8", "person_detect", "mcunet_vww_80_int8"]
+    "name",
+    ["ad01_int8", "kws_ref_model", "resnet8_cifar10_int8", "person_detect", "mcunet_vww_80_int8"],
 )
 def test_real_models(name: str, tmp_path: Path) -> None:
     graph = int8_io(load(model_path(name)))

@@ -20,7 +20,6 @@ from tinyml.kernels.call import (
     RowAccess,
     RowLoop,
     Span,
-    WholeCall,
 )
 from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, table
@@ -128,13 +127,12 @@ def _depthwise_mve(
 
 
 def fully_connected(site: Site) -> KernelCall:
-    """FULLY_CONNECTED."""
+    """FULLY_CONNECTED: each of its vectors is a row."""
     kernel = site.kernel()
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
     in_features = weights.shape[1]
     layer: Fields = (
-        ("batches", site.x.size // in_features),
         ("in_features", in_features),
         ("weights_zero_point", params.weights_zero_point),
     )
@@ -150,7 +148,14 @@ def fully_connected(site: Site) -> KernelCall:
     else:
         filter_fields = _mve_filter_fields if kernel.isa == "mve" else _filter_fields
         fields = (*layer, *filter_fields(site, params, weights))
-    loop = WholeCall(("int8_t",), ("int8_t",))
+    batches = site.x.size // in_features
+    loop = RowLoop(
+        batches=1,
+        out_height=batches,
+        out_row_bytes=len(weights),
+        inputs=(RowAccess(count=1, height=batches, row_bytes=in_features),),
+        span=Span(1, 1, 0),
+    )
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
 

@@ -9,13 +9,11 @@ static int32_t correction(const tinyml_fully_connected_s8_mve_op *op, const int8
   return tinyml_sub(0, (int32_t)((uint32_t)op->weights_zero_point * (uint32_t)sum));
 }
 
-void tinyml_fully_connected_s8_mve(const tinyml_fully_connected_s8_mve_op *op, const int8_t *in,
+void tinyml_fully_connected_s8_mve(const tinyml_fully_connected_s8_mve_op *op,
+                                   const tinyml_span *span, const int8_t *const *rows,
                                    int8_t *out) {
   const int32_t full = op->in_features / TINYML_MVE_STEP;
   const int32_t tail = op->in_features % TINYML_MVE_STEP;
-  for (int32_t batch = 0; batch < op->batches; ++batch) {
-    tinyml_mve_filter1(&op->filters, in, full, tail, correction(op, in), out);
-    in += op->in_features;
-    out += op->filters.out_channels;
-  }
+  (void)span;
+  tinyml_mve_filter1(&op->filters, rows[0], full, tail, correction(op, rows[0]), out);
 }
