@@ -120,14 +120,17 @@ def _binary(site: Site, params: Fields) -> KernelCall:
 def add(site: Site) -> KernelCall:
     """ADD and SUB."""
     p = add_params(site.graph, site.node)
-    quick = dsp.add_fields(p) if site.x.shape == site.operand(1).shape else None
-    kernel = site.kernel(*(() if quick is None else ("quick",)))
+    same = site.x.shape == site.operand(1).shape
+    quick = dsp.add_fields(p) if same else None
+    kernel = site.kernel(*(("same shape",) if same else ()), *(() if quick is None else ("quick",)))
     if quick is not None and kernel.requires == "quick":
         pair = _pair(site)
         return pair.call(kernel, (("channels", pair.channels), *quick))
-    return _binary(
-        site,
+    pair = _pair(site)
+    return pair.call(
+        kernel,
         (
+            *pair.shape,
             ("a_zero_point", p.input1_zero_point),
             ("b_zero_point", p.input2_zero_point),
             ("output_zero_point", p.output_zero_point),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels import dsp, dsp_depthwise
+from tinyml.kernels import bind_neon, dsp, dsp_depthwise, neon
 from tinyml.kernels.call import (
     ColumnAccess,
     ConstArray,
@@ -22,7 +22,7 @@ from tinyml.kernels.call import (
     Span,
     WholeCall,
 )
-from tinyml.kernels.site import Fields, Site, table
+from tinyml.kernels.site import Fields, Site, table, window_fields
 from tinyml.quant.params import LinearParams, conv_params, fully_connected_params
 
 
@@ -36,7 +36,12 @@ def conv(site: Site) -> KernelCall:
     params = conv_params(site.graph, site.node)
     columns = (width, op.stride[1], op.dilation[1], in_channels % 4) == (3, 1, 1, 0)
     quick = columns and not dsp.exact(params)
-    kernel = site.kernel(*(("1x1",) if pointwise else ("w3",) if quick else ()))
+    shape = ("1x1",) if pointwise else ("w3",) if quick else ()
+    kernel = site.kernel(*_features(weights, *shape))
+    if kernel.isa in neon.ISAS:
+        rows = weights.reshape(out_channels, -1)
+        loop = _row_loop(site, op, height, width)
+        return bind_neon.conv(site, kernel, params, _biases(site, params, rows), loop)
     packed = kernel.isa == "dsp"
     rows = weights.reshape(out_channels, -1)
     if packed:
@@ -52,7 +57,7 @@ def conv(site: Site) -> KernelCall:
         return call
     window: Fields = (
         ("in_channels", in_channels),
-        *_window_fields(op, height, width),
+        *window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
     )
     fields = (*((f"window.{name}", value) for name, value in window), *filters)
@@ -79,9 +84,16 @@ def depthwise_conv(site: Site) -> KernelCall:
     features: tuple[str, ...] = (size,) if square else ()
     if square and channels >= dsp_depthwise.QUAD:
         features = (size, f"{size}x{dsp_depthwise.QUAD}")
-    kernel = site.kernel(*features)
+    if square and channels >= 8:
+        features = (*features, f"{size}x8")
+    if op.multiplier == 1 and channels >= neon.LANES:
+        features = (*features, f"one to one x{neon.LANES}")
+    kernel = site.kernel(*_features(weights, *features))
     params = conv_params(site.graph, site.node)
     loop = _row_loop(site, op, height, width)
+    if kernel.isa in neon.ISAS:
+        biases = _biases(site, params, weights.reshape(-1, channels).T)
+        return bind_neon.depthwise_conv(site, kernel, params, biases, loop)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
         fields_of = _dsp_quad_fields if kernel.isa == "dsp" else _filter_fields
@@ -93,7 +105,7 @@ def depthwise_conv(site: Site) -> KernelCall:
         return KernelCall(kernel.name, OpStruct(kernel.struct, small), loop)
     fields: Fields = (
         ("depth_multiplier", op.multiplier),
-        *_window_fields(op, height, width),
+        *window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
         *_filter_fields(site, params, weights, folded=False),
     )
@@ -102,10 +114,15 @@ def depthwise_conv(site: Site) -> KernelCall:
 
 def fully_connected(site: Site) -> KernelCall:
     """FULLY_CONNECTED."""
-    kernel = site.kernel()
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
+    symmetric = () if params.weights_zero_point else ("symmetric",)
+    kernel = site.kernel(*_features(weights, *symmetric))
     in_features = weights.shape[1]
+    loop = WholeCall(("int8_t",), ("int8_t",))
+    if kernel.isa in neon.ISAS:
+        biases = _biases(site, params, weights)
+        return bind_neon.fully_connected(site, kernel, params, biases, loop)
     layer: Fields = (
         ("batches", site.x.size // in_features),
         ("in_features", in_features),
@@ -122,17 +139,7 @@ def fully_connected(site: Site) -> KernelCall:
         )
     else:
         fields = (*layer, *_filter_fields(site, params, weights))
-    loop = WholeCall(("int8_t",), ("int8_t",))
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
-
-
-def _window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int) -> Fields:
-    return (
-        ("kernel_height", height),
-        ("kernel_width", width),
-        ("stride_x", op.stride[1]),
-        ("dilation_x", op.dilation[1]),
-    )
 
 
 def _filter_fields(
@@ -207,6 +214,13 @@ def _dsp_quad_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.g
         ("act_max", params.act_max),
         ("quads", table("int32_t", dsp_depthwise.quads(params, bias.data, weights))),
     )
+
+
+def _features(weights: npt.NDArray[np.generic], *features: str) -> tuple[str, ...]:
+    """`features`, and what they are together with narrow weights."""
+    if not neon.narrow(weights):
+        return features
+    return (*features, *(f"{name} narrow" for name in features), "narrow")
 
 
 def _row_loop(

@@ -28,7 +28,7 @@ def open_target(
     if port is not None:
         target = serial_port.run(port, board.baud)
     elif board.is_process:
-        target = host.run(elf, board.user_emulator)
+        target = host.run(elf, board.user_emulator, counting=counting)
     else:
         target = qemu.run(board, elf, counting=counting)
     with target as stream:
