@@ -72,6 +72,23 @@ static inline const int8_t *tinyml_neon_piece(const tinyml_neon_vectors *v, int3
   return (v->rows == NULL ? v->base + i * v->n : v->rows[i]) + v->offset;
 }
 
+/* memcpy of few bytes; 0 < n. What does not fill the last word of a size is copied twice. */
+static inline void tinyml_neon_copy(int8_t *to, const int8_t *from, int32_t n) {
+  if (n >= 16) {
+    for (int32_t i = 0; i < n - 16; i += 16) vst1q_s8(to + i, vld1q_s8(from + i));
+    vst1q_s8(to + n - 16, vld1q_s8(from + n - 16));
+  } else if (n >= 8) {
+    const int8x8_t last = vld1_s8(from + n - 8);
+    vst1_s8(to, vld1_s8(from));
+    vst1_s8(to + n - 8, last);
+  } else if (n >= 4) {
+    memcpy(to, from, 4);
+    memcpy(to + n - 4, from + n - 4, 4);
+  } else {
+    for (int32_t i = 0; i < n; ++i) to[i] = from[i];
+  }
+}
+
 /* Copies `vectors` vectors of one piece of less than a step, filled up with zeros. */
 static inline tinyml_neon_vectors tinyml_neon_widened(const tinyml_neon_vectors *v, int32_t vectors,
                                                       int8_t *to) {
@@ -79,7 +96,7 @@ static inline tinyml_neon_vectors tinyml_neon_widened(const tinyml_neon_vectors 
   const int8_t *from = tinyml_neon_piece(v, 0);
   memset(to, 0, TINYML_NEON_VECTORS * TINYML_NEON_STEP);
   for (int32_t i = 0; i < vectors; ++i, from += v->step, to += TINYML_NEON_STEP) {
-    memcpy(to, from, (size_t)v->n);
+    tinyml_neon_copy(to, from, v->n);
   }
   return whole;
 }

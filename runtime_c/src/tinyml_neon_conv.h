@@ -3,8 +3,10 @@
 #ifndef TINYML_NEON_CONV_H
 #define TINYML_NEON_CONV_H
 
-#include "tinyml_gather.h"
 #include "tinyml_neon.h"
+
+#define TINYML_GATHER_COPY tinyml_neon_copy
+#include "tinyml_gather.h"
 
 static inline void tinyml_neon_conv_1x1(const tinyml_conv_1x1_s8_neon_op *op,
                                         const tinyml_span *span, const int8_t *const *rows,

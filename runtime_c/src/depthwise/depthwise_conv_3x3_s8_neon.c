@@ -2,38 +2,41 @@
  * lanes are channels; with fewer they are eight channels of two neighbouring pixels. */
 #include "tinyml_kernels.h"
 #include "tinyml_neon_depthwise.h"
+#include "tinyml_window.h"
 
-enum { TAPS = 9 };
+enum { TAPS = 9, HALF = TINYML_NEON_LANES / 2 };
 
-/* Where the windows of the two halves of the lanes begin in each row, and how far their columns are
- * apart. */
-typedef struct {
-  const int8_t *low[3];
-  int32_t high; /* from there to those of the high half */
-  int32_t column;
-} windows;
-
-static inline int8x16_t load(const int8_t *from, int32_t high) {
-  return vcombine_s8(vld1_s8(from), vld1_s8(from + high));
-}
-
-/* Copies the window of eight lanes that starts `origin` pixels into the rows; what is padding
- * becomes zero points, whose share the biases take away. */
-static void gather(const tinyml_depthwise_conv_3x3_s8_neon_op *op, const tinyml_span *span,
-                   const int8_t *const *rows, int32_t origin, int32_t channel, int8_t *to) {
+/* Copies the windows of `lanes` lanes that start `origin` pixels into the rows, at byte `channel`
+ * of a pixel; what is padding becomes zero points, whose share the biases take away. */
+static inline void gather(const tinyml_depthwise_conv_3x3_s8_neon_op *op, const tinyml_span *span,
+                          const int8_t *const *rows, int32_t origin, int32_t channel, int32_t lanes,
+                          int8_t *to) {
+  const int32_t channels = op->filters.out_channels;
+  const int8x16_t zero = vdupq_n_s8((int8_t)op->input_zero_point);
+  const tinyml_taps inside = tinyml_clip(origin, span->in_width, 3, 1);
   for (int32_t ky = 0; ky < 3; ++ky) {
-    for (int32_t x = origin; x < origin + 3; ++x, to += TINYML_NEON_LANES) {
-      const int inside = rows[ky] != NULL && x >= 0 && x < span->in_width;
-      vst1_s8(to, inside ? vld1_s8(rows[ky] + x * op->filters.out_channels + channel)
-                         : vdup_n_s8((int8_t)op->input_zero_point));
+    const int32_t begin = rows[ky] == NULL ? 3 : inside.begin;
+    for (int32_t kx = 0; kx < 3; ++kx, to += TINYML_NEON_LANES) {
+      const int is = kx >= begin && kx < inside.end;
+      const int32_t at = (origin + kx) * channels + channel;
+      if (lanes == HALF) {
+        vst1_s8(to, is ? vld1_s8(rows[ky] + at) : vget_low_s8(zero));
+      } else {
+        vst1q_s8(to, is ? vld1q_s8(rows[ky] + at) : zero);
+      }
     }
   }
 }
 
-/* The lanes at `channel` of a row. */
-static inline void lanes(const tinyml_depthwise_conv_3x3_s8_neon_op *op, const tinyml_span *span,
-                         const int8_t *const *rows, const int32_t *block, int32_t channel,
-                         int32_t paired, int8_t *out) {
+/* Sixteen lanes: a run of bytes, or two of eight so far apart. */
+static inline int8x16_t load(const int8_t *from, int32_t paired, int32_t apart) {
+  return paired ? vcombine_s8(vld1_s8(from), vld1_s8(from + apart)) : vld1q_s8(from);
+}
+
+/* The lanes at `channel` of a row. Inline, so that `paired` is a constant. */
+__attribute__((always_inline)) static inline void lanes(
+    const tinyml_depthwise_conv_3x3_s8_neon_op *op, const tinyml_span *span,
+    const int8_t *const *rows, const int32_t *block, int32_t channel, int32_t paired, int8_t *out) {
   const tinyml_neon_filters *f = &op->filters;
   const tinyml_neon_limits limits =
       tinyml_neon_limits_of(f->output_zero_point, f->act_min, f->act_max);
@@ -45,30 +48,32 @@ static inline void lanes(const tinyml_depthwise_conv_3x3_s8_neon_op *op, const t
   const int8x16_t w4 = vld1q_s8(weights + 64), w5 = vld1q_s8(weights + 80);
   const int8x16_t w6 = vld1q_s8(weights + 96), w7 = vld1q_s8(weights + 112);
   const int8x16_t w8 = vld1q_s8(weights + 128);
-  const int32_t channels = f->out_channels, stride = op->stride_x;
+  const int32_t channels = f->out_channels, stride = op->stride_x, width = span->out_width;
   const int whole = rows[0] != NULL && rows[1] != NULL && rows[2] != NULL;
   int8_t copy[TAPS * TINYML_NEON_LANES];
-  for (int32_t x = 0; x < span->out_width; x += 1 + paired) {
-    const int32_t second = paired ? tinyml_min(1, span->out_width - 1 - x) : 0;
+  for (int32_t x = 0; x < width; x += 1 + paired) {
+    const int32_t second = paired ? tinyml_min(1, width - 1 - x) : 0;
     const int32_t origin = x * stride - span->pad_left;
-    windows at = {{copy, copy + 48, copy + 96}, 8, TINYML_NEON_LANES};
+    const int8_t *a = copy, *b = copy + 3 * TINYML_NEON_LANES, *c = copy + 6 * TINYML_NEON_LANES;
+    int32_t column = TINYML_NEON_LANES, apart = HALF;
     if (whole && origin >= 0 && origin + second * stride + 3 <= span->in_width) {
       const int32_t offset = origin * channels + channel;
-      for (int32_t ky = 0; ky < 3; ++ky) at.low[ky] = rows[ky] + offset;
-      at.high = paired ? second * stride * channels : 8;
-      at.column = channels;
+      a = rows[0] + offset;
+      b = rows[1] + offset;
+      c = rows[2] + offset;
+      column = channels;
+      apart = second * stride * channels;
     } else {
-      gather(op, span, rows, origin, channel, copy);
-      gather(op, span, rows, origin + second * stride, channel + (paired ? 0 : 8), copy + 8);
+      gather(op, span, rows, origin, channel, paired ? HALF : TINYML_NEON_LANES, copy);
+      if (paired) gather(op, span, rows, origin + second * stride, channel, HALF, copy + HALF);
     }
-#define TINYML_AT(ky, kx) \
-  (paired ? load(at.low[ky] + (kx)*at.column, at.high) : vld1q_s8(at.low[ky] + (kx)*at.column))
     int32x4x4_t sums = biases;
-    sums = tinyml_neon_taps(sums, TINYML_AT(0, 0), w0, TINYML_AT(0, 1), w1);
-    sums = tinyml_neon_taps(sums, TINYML_AT(0, 2), w2, TINYML_AT(1, 0), w3);
-    sums = tinyml_neon_taps(sums, TINYML_AT(1, 1), w4, TINYML_AT(1, 2), w5);
-    sums = tinyml_neon_taps(sums, TINYML_AT(2, 0), w6, TINYML_AT(2, 1), w7);
-    sums = tinyml_neon_tap(sums, TINYML_AT(2, 2), w8);
+#define TINYML_AT(row, kx) load(row + (kx)*column, paired, apart)
+    sums = tinyml_neon_taps(sums, TINYML_AT(a, 0), w0, TINYML_AT(a, 1), w1);
+    sums = tinyml_neon_taps(sums, TINYML_AT(a, 2), w2, TINYML_AT(b, 0), w3);
+    sums = tinyml_neon_taps(sums, TINYML_AT(b, 1), w4, TINYML_AT(b, 2), w5);
+    sums = tinyml_neon_taps(sums, TINYML_AT(c, 0), w6, TINYML_AT(c, 1), w7);
+    sums = tinyml_neon_tap(sums, TINYML_AT(c, 2), w8);
     const int8x16_t result = tinyml_neon_finish(sums, &scales, &limits);
     int8_t *const to = out + x * channels + channel;
     if (paired) {
@@ -87,8 +92,8 @@ void tinyml_depthwise_conv_3x3_s8_neon(const tinyml_depthwise_conv_3x3_s8_neon_o
   const int32_t *block = op->filters.blocks;
   const int32_t words = 4 * TINYML_NEON_LANES + TAPS * TINYML_NEON_LANES / 4;
   if (channels < TINYML_NEON_LANES) {
-    for (int32_t next = 0; next < channels; next += 8, block += words) {
-      lanes(op, span, rows, block, tinyml_min(next, channels - 8), 1, out);
+    for (int32_t next = 0; next < channels; next += HALF, block += words) {
+      lanes(op, span, rows, block, tinyml_min(next, channels - HALF), 1, out);
     }
     return;
   }
