@@ -6,20 +6,27 @@ from itertools import pairwise
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import KernelCall
 from tinyml.memory.lifetimes import lifetimes, merged
-from tinyml.memory.place import place
+from tinyml.memory.place import WORK_LIMIT, place
 from tinyml.memory.plan import MemoryPlan, live_bytes
 from tinyml.schedule.schedule import Schedule
 
 __all__ = ["plan_memory"]
 
 
-def plan_memory(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> MemoryPlan:
+def plan_memory(
+    graph: Graph,
+    schedule: Schedule,
+    calls: Mapping[str, KernelCall],
+    *,
+    work_limit: int = WORK_LIMIT,
+) -> MemoryPlan:
     """The smallest arena found for `graph` run as `schedule` says.
 
-    The result depends on the arguments alone, not on the time it takes.
+    `work_limit` is what the search may spend where greed fails (`place`). The result
+    depends on the arguments alone, not on the time it takes.
     """
     found = lifetimes(graph, schedule, calls)
-    placement = place(found)
+    placement = place(found, work_limit=work_limit)
     made = [
         overlay
         for overlay in found.overlays
