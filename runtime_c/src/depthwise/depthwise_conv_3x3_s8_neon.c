@@ -6,24 +6,24 @@
 
 enum { TAPS = 9, HALF = TINYML_NEON_LANES / 2 };
 
-/* Copies the windows of `lanes` lanes that start `origin` pixels into the rows, at byte `channel`
- * of a pixel; what is padding becomes zero points, whose share the biases take away. */
-static inline void gather(const tinyml_depthwise_conv_3x3_s8_neon_op *op, const tinyml_span *span,
-                          const int8_t *const *rows, int32_t origin, int32_t channel, int32_t lanes,
-                          int8_t *to) {
-  const int32_t channels = op->filters.out_channels;
-  const int8x16_t zero = vdupq_n_s8((int8_t)op->input_zero_point);
+/* Copies what lies in the rows of the window that starts `origin` pixels into them, `lanes` lanes
+ * at byte `channel` of a pixel. */
+static inline void gather(const tinyml_span *span, const int8_t *const *rows, int32_t origin,
+                          int32_t channels, int32_t channel, int32_t lanes, int8_t *to) {
   const tinyml_taps inside = tinyml_clip(origin, span->in_width, 3, 1);
-  for (int32_t ky = 0; ky < 3; ++ky) {
-    const int32_t begin = rows[ky] == NULL ? 3 : inside.begin;
-    for (int32_t kx = 0; kx < 3; ++kx, to += TINYML_NEON_LANES) {
-      const int is = kx >= begin && kx < inside.end;
-      const int32_t at = (origin + kx) * channels + channel;
+  const int32_t first = (origin + inside.begin) * channels + channel;
+  to += inside.begin * TINYML_NEON_LANES;
+  for (int32_t ky = 0; ky < 3; ++ky, to += 3 * TINYML_NEON_LANES) {
+    if (rows[ky] == NULL) continue;
+    const int8_t *from = rows[ky] + first;
+    int8_t *next = to;
+    for (int32_t i = inside.begin; i < inside.end; ++i, next += TINYML_NEON_LANES) {
       if (lanes == HALF) {
-        vst1_s8(to, is ? vld1_s8(rows[ky] + at) : vget_low_s8(zero));
+        vst1_s8(next, vld1_s8(from));
       } else {
-        vst1q_s8(to, is ? vld1q_s8(rows[ky] + at) : zero);
+        vst1q_s8(next, vld1q_s8(from));
       }
+      from += channels;
     }
   }
 }
@@ -64,8 +64,12 @@ __attribute__((always_inline)) static inline void lanes(
       column = channels;
       apart = second * stride * channels;
     } else {
-      gather(op, span, rows, origin, channel, paired ? HALF : TINYML_NEON_LANES, copy);
-      if (paired) gather(op, span, rows, origin + second * stride, channel, HALF, copy + HALF);
+      /* Padding becomes zero points, whose share the biases take away. */
+      memset(copy, op->input_zero_point, sizeof copy);
+      gather(span, rows, origin, channels, channel, paired ? HALF : TINYML_NEON_LANES, copy);
+      if (paired) {
+        gather(span, rows, origin + second * stride, channels, channel, HALF, copy + HALF);
+      }
     }
     int32x4x4_t sums = biases;
 #define TINYML_AT(row, kx) load(row + (kx)*column, paired, apart)
