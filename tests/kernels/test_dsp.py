@@ -292,6 +292,7 @@ LINEAR: dict[str, tuple[str, ops.Conv2D | ops.DepthwiseConv2D, int]] = {
     "Helium 5x5": ("depthwise_conv_s8_mve", ops.DepthwiseConv2D(), 5),
     "NEON 1x1": ("conv_1x1_s8_neon", ops.Conv2D(), 1),
     "NEON 3x3": ("depthwise_conv_3x3_s8_neon", ops.DepthwiseConv2D(), 3),
+    "NEON 5x5": ("depthwise_conv_s8_neon", ops.DepthwiseConv2D(), 5),
     "dot product 1x1": ("conv_1x1_s8_dotprod", ops.Conv2D(), 1),
 }
 """Kernels, the operators they are tested with, and the side of the filter."""

@@ -127,11 +127,9 @@ def add(site: Site) -> KernelCall:
     if quick is not None and kernel.requires == "quick":
         pair = _pair(site)
         return pair.call(kernel, (("channels", pair.channels), *quick))
-    pair = _pair(site)
-    return pair.call(
-        kernel,
+    return _binary(
+        site,
         (
-            *pair.shape,
             ("a_zero_point", p.input1_zero_point),
             ("b_zero_point", p.input2_zero_point),
             ("output_zero_point", p.output_zero_point),
