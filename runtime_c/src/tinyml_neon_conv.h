@@ -16,9 +16,9 @@ static inline void tinyml_neon_conv_1x1(const tinyml_conv_1x1_s8_neon_op *op,
 }
 
 static inline void tinyml_neon_fully_connected(const tinyml_fully_connected_s8_neon_op *op,
-                                               const int8_t *in, int8_t *out) {
-  const tinyml_neon_vectors v = {NULL, in, 0, 1, op->in_features, op->in_features};
-  tinyml_neon_filter_row(&op->filters, v, op->batches, out);
+                                               const int8_t *const *rows, int8_t *out) {
+  const tinyml_neon_vectors v = {rows, NULL, 0, 1, op->in_features, op->in_features};
+  tinyml_neon_filter_row(&op->filters, v, 1, out);
 }
 
 /* Windows that lie whole in their rows are read there, others from a copy. */

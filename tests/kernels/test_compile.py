@@ -37,6 +37,7 @@ SPECIAL = {name: load_board(name).isa for name in list_boards() if len(load_boar
 
 REFUSALS = {
     "dsp": ("arm-none-eabi-gcc", ("-mcpu=cortex-m3", "-mthumb"), "the DSP extension"),
+    "mve": ("arm-none-eabi-gcc", ("-mcpu=cortex-m33", "-mthumb"), "Helium"),
     "neon": ("gcc", (), "AArch64"),
     "dotprod": ("aarch64-linux-gnu-gcc", ("-mcpu=cortex-a53",), "the dot product"),
 }
@@ -144,11 +145,14 @@ def pointwise_graph(channels: int) -> Graph:
 
 
 def depthwise_graph(channels: int) -> Graph:
-    channels += 16
-    x, y = tensor("x", (1, 5, 4, channels), QUANT), tensor("y", (1, 1, 2, channels), QUANT)
+    x, y = tensor("x", (1, 5, 14, channels), QUANT), tensor("y", (1, 1, 12, channels), QUANT)
     data = np.ones((1, 5, 3, channels), np.int8)
     w = tensor("w", data.shape, Quant((0.5,), (0,)), data=data)
     return case(ops.DepthwiseConv2D(), (x, w), (y,), {}).graph
+
+
+def wide_depthwise_graph(channels: int) -> Graph:
+    return depthwise_graph(channels + 16)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 64])
@@ -160,7 +164,9 @@ def depthwise_graph(channels: int) -> Graph:
         (conv_graph, "dsp"),
         (pointwise_graph, "dsp"),
         (conv_graph, "neon"),
-        (depthwise_graph, "neon"),
+        (wide_depthwise_graph, "neon"),
+        (conv_graph, "mve"),
+        (depthwise_graph, "mve"),
     ],
 )
 def test_scratch_macro(

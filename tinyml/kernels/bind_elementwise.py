@@ -112,9 +112,9 @@ def _pair(site: Site) -> _Pair:
     return _Pair(channels, fields, loop, in_place)
 
 
-def _binary(site: Site, params: Fields) -> KernelCall:
+def _binary(site: Site, params: Fields, *features: str) -> KernelCall:
     pair = _pair(site)
-    return pair.call(site.kernel(), (*pair.shape, *params))
+    return pair.call(site.kernel(*features), (*pair.shape, *params))
 
 
 def add(site: Site) -> KernelCall:
@@ -122,15 +122,14 @@ def add(site: Site) -> KernelCall:
     p = add_params(site.graph, site.node)
     same = site.x.shape == site.operand(1).shape
     quick = dsp.add_fields(p) if same else None
-    kernel = site.kernel(*(("same shape",) if same else ()), *(() if quick is None else ("quick",)))
+    features = (*(("same shape",) if same else ()), *(() if quick is None else ("quick",)))
+    kernel = site.kernel(*features)
     if quick is not None and kernel.requires == "quick":
         pair = _pair(site)
         return pair.call(kernel, (("channels", pair.channels), *quick))
-    pair = _pair(site)
-    return pair.call(
-        kernel,
+    return _binary(
+        site,
         (
-            *pair.shape,
             ("a_zero_point", p.input1_zero_point),
             ("b_zero_point", p.input2_zero_point),
             ("output_zero_point", p.output_zero_point),
@@ -141,6 +140,7 @@ def add(site: Site) -> KernelCall:
             ("act_min", p.act_min),
             ("act_max", p.act_max),
         ),
+        *features,
     )
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
 from tinyml.kernels import neon
-from tinyml.kernels.call import KernelCall, OpStruct, RowLoop, WholeCall
+from tinyml.kernels.call import KernelCall, OpStruct, RowLoop
 from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, table, window_fields
 from tinyml.quant.params import LinearParams
@@ -82,14 +82,13 @@ def depthwise_conv(
 
 
 def fully_connected(
-    site: Site, kernel: Kernel, params: LinearParams, biases: Words, loop: WholeCall
+    site: Site, kernel: Kernel, params: LinearParams, biases: Words, loop: RowLoop
 ) -> KernelCall:
     """FULLY_CONNECTED."""
     weights = site.constant(1, DType.INT8)
     in_features = weights.shape[1]
     blocks = neon.blocks(params, biases, weights, pieces=1, dot=kernel.isa == "dotprod")
     fields: Fields = (
-        ("batches", site.x.size // in_features),
         ("in_features", in_features),
         *_filter_fields(params, blocks),
     )

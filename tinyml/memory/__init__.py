@@ -5,9 +5,11 @@ from itertools import pairwise
 
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import KernelCall
+from tinyml.memory.banks import place_in_banks
 from tinyml.memory.lifetimes import lifetimes, merged
-from tinyml.memory.place import WORK_LIMIT, place
+from tinyml.memory.place import Placement, place
 from tinyml.memory.plan import MemoryPlan, live_bytes
+from tinyml.memory.stairs import height
 from tinyml.schedule.schedule import Schedule
 
 __all__ = ["plan_memory"]
@@ -17,16 +19,23 @@ def plan_memory(
     graph: Graph,
     schedule: Schedule,
     calls: Mapping[str, KernelCall],
-    *,
-    work_limit: int = WORK_LIMIT,
+    rooms: tuple[int, int] | None = None,
 ) -> MemoryPlan:
     """The smallest arena found for `graph` run as `schedule` says.
 
-    `work_limit` is what the search may spend where greed fails (`place`). The result
-    depends on the arguments alone, not on the time it takes.
+    With `rooms`, the bytes that two stretches of memory have for it, it is divided where the
+    first one is too small; whether the second is large enough, the caller has to see.
+    The result depends on the arguments alone, not on the time it takes.
     """
     found = lifetimes(graph, schedule, calls)
-    placement = place(found, work_limit=work_limit)
+    placement = place(found)
+    split = None
+    if rooms is not None and height(found.buffers, placement.offsets) > rooms[0]:
+        banked = place_in_banks(found, rooms)
+        top = height(found.buffers, banked.offsets)
+        split = banked.split if banked.split < top else None
+        bound = placement.lower_bound
+        placement = Placement(banked.offsets, bound, top == bound)
     made = [
         overlay
         for overlay in found.overlays
@@ -45,4 +54,5 @@ def plan_memory(
         offsets=offsets,
         peaks=tuple(int(live[a:b].max(initial=0)) for a, b in pairwise(edges)),
         starts=found.starts,
+        split=split,
     )
