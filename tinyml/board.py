@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from tinyml.errors import BoardError
 from tinyml.resources import boards_dir
@@ -27,6 +27,9 @@ IN_FLASH: Final = ("vectors", "code", "constants")
 
 SPREAD: Final = ("arena", "constants")
 """Sections that may have two regions: a fast one, and one for what that has no room for."""
+
+Kind = Literal["baremetal", "host", "linux"]
+"""What a program is there: all the software, a native process, a process of a Linux board."""
 
 _T = TypeVar("_T")
 
@@ -68,38 +71,69 @@ class Emulator:
 
 
 @dataclass(frozen=True, slots=True)
+class Toolchain:
+    """GCC for a target."""
+
+    gcc: tuple[str, ...]
+    """Names of the compiler, the preferred first."""
+    objcopy: str
+    """What turns an ELF file into a plain image; "" where programs are loaded as they are."""
+    package: str
+    """Debian packages that install it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserEmulator:
+    """How to run a program of another processor as a process of this computer."""
+
+    program: str
+    package: str
+    """Debian package that installs `program`."""
+    args: tuple[str, ...]
+    machine: str
+    """What uname calls computers that need no emulator."""
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """Everything the planner, the emitter, the toolchain and the runners know of a target."""
 
     name: str
     title: str
-    kind: Literal["baremetal", "host"]
+    kind: Kind
     soc: str
     core: str
     isa: tuple[str, ...]
     """Kernel instruction sets in order of preference; the last is "portable"."""
     gcc_flags: tuple[str, ...]
-    """What selects the CPU for arm-none-eabi-gcc (compiling and linking)."""
+    """What selects the CPU for GCC (compiling and linking)."""
     clang_flags: tuple[str, ...]
     """The same for clang and `zig cc`."""
     port: tuple[str, ...]
     """Folders under runtime_c/port; every C file in them is part of the firmware."""
+    toolchain: Toolchain
     defines: tuple[tuple[str, int], ...]
     """C macros that tell the port its addresses and rates."""
     regions: tuple[Region, ...]
     placement: tuple[tuple[str, str], ...]
-    """Section (see SECTIONS) -> name of the region it goes to; empty on a host."""
+    """Section (see SECTIONS) -> name of the region it goes to; empty for a process."""
     spill: tuple[tuple[str, str], ...]
     """Section (see SPREAD) -> name of the slower region that takes what the first has no room
     for; without those that have none."""
     stack_bytes: int
     clock_hz: int
-    """Processor clock that the port sets up on hardware; 0 on a host."""
+    """Processor clock that the port sets up on hardware; 0 for a process."""
     baud: int
     emulator: Emulator | None
+    user_emulator: UserEmulator | None
+
+    @property
+    def is_process(self) -> bool:
+        """Whether its programs are processes, which an operating system gives memory."""
+        return self.kind != "baremetal"
 
     def region(self, section: str) -> Region:
-        """The region that `section` (one of SECTIONS) is placed in. Not for hosts."""
+        """The region that `section` (one of SECTIONS) is placed in. Not for processes."""
         return self._named(dict(self.placement)[section])
 
     def more(self, section: str) -> Region | None:
@@ -114,7 +148,7 @@ class Board:
     def define_flags(self) -> tuple[str, ...]:
         """`defines`, and the clock facts of this board, as compiler arguments."""
         facts = dict(self.defines)
-        if self.kind == "baremetal":
+        if not self.is_process:
             facts |= {"TINYML_PORT_CLOCK_HZ": self.clock_hz, "TINYML_PORT_BAUD": self.baud}
         if self.emulator:
             ratio = self.emulator.instructions_per_tick
@@ -234,9 +268,8 @@ class _Table:
 
 
 def _board(name: str, soc: str, table: _Table) -> Board:
-    kind: Literal["baremetal", "host"] = (
-        "host" if table.one_of("kind", ("baremetal", "host")) == "host" else "baremetal"
-    )
+    kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
+    kind = kinds[table.one_of("kind", tuple(kinds))]
     bare = kind == "baremetal"
     isa = table.strings("isa")
     if not isa or isa[-1] != "portable":
@@ -253,6 +286,7 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         gcc_flags=table.strings("gcc_flags"),
         clang_flags=table.strings("clang_flags"),
         port=table.strings("port"),
+        toolchain=_toolchain(table.table("toolchain")),
         defines=_defines(table.table("defines", optional=True)),
         regions=regions,
         placement=tuple((section, names[0]) for section, names in placement),
@@ -261,6 +295,9 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         clock_hz=table.positive("clock_hz") if bare else 0,
         baud=table.positive("baud") if bare else 0,
         emulator=_emulator(table.table("emulator")) if "emulator" in table.values else None,
+        user_emulator=_user_emulator(table.table("user_emulator"))
+        if "user_emulator" in table.values
+        else None,
     )
     if board.stack_bytes % 8:
         raise table.error("stack_bytes", "must be a multiple of 8, as the ABI wants")
@@ -323,6 +360,29 @@ def _defines(table: _Table) -> tuple[tuple[str, int], ...]:
         if not name.startswith("TINYML_PORT_"):
             raise table.error(name, "must start with TINYML_PORT_")
     return tuple((name, table.positive(name, least=0)) for name in names)
+
+
+def _toolchain(table: _Table) -> Toolchain:
+    toolchain = Toolchain(
+        gcc=table.strings("gcc"),
+        objcopy=table.take("objcopy", str, ""),
+        package=table.take("package", str),
+    )
+    if not toolchain.gcc:
+        raise table.error("gcc", "must name a compiler")
+    table.done()
+    return toolchain
+
+
+def _user_emulator(table: _Table) -> UserEmulator:
+    emulator = UserEmulator(
+        program=table.take("program", str),
+        package=table.take("package", str),
+        args=table.strings("args", []),
+        machine=table.take("machine", str),
+    )
+    table.done()
+    return emulator
 
 
 def _emulator(table: _Table) -> Emulator:

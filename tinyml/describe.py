@@ -184,8 +184,14 @@ def board_info(board: Board) -> BoardInfo:
         core=board.core,
         flash_bytes=_memory(board, "flash"),
         sram_bytes=_memory(board, "ram"),
-        emulator="" if board.emulator is None else board.emulator.machine,
+        emulator=_emulator(board),
     )
+
+
+def _emulator(board: Board) -> str:
+    if board.user_emulator:
+        return board.user_emulator.program
+    return board.emulator.machine if board.emulator else ""
 
 
 def _memory(board: Board, kind: str) -> int:

@@ -185,6 +185,50 @@ typedef struct {
 void tinyml_conv_1x1_s8_mve(const tinyml_conv_1x1_s8_mve_op *op, const tinyml_span *span,
                             const int8_t *const *rows, int8_t *out);
 
+/* The filters of the kernels for NEON, otherwise as above.
+ *
+ * blocks: for each four channels, zeros in place of those that are none: their four biases; their
+ * four multipliers; the negative parts of their shifts, and the positive ones; and their weights,
+ * piece by piece: of a piece of n elements the whole steps of 16, then the last 16, if n is no
+ * multiple, with zeros in place of what has been before; of less than 16 these and zeros. Of each
+ * step 16 of each channel by turns; in kernels for the dot product instructions, four of each by
+ * turns. No weight is -128, but for these. */
+typedef struct {
+  int32_t out_channels;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  const int32_t *blocks;
+} tinyml_neon_filters;
+
+/* tinyml_conv_s8. The pieces of a filter are its rows (by_rows: only if these have 16 elements or
+ * more, and no dilation), or else all of it. The scratch holds the windows of four pixels. */
+typedef struct {
+  tinyml_conv_window window;
+  int32_t by_rows; /* 0 or 1 */
+  tinyml_neon_filters filters;
+} tinyml_conv_s8_neon_op;
+
+#define TINYML_CONV_S8_NEON_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (4 * (kernel_height) * (kernel_width) * (in_channels))
+
+void tinyml_conv_s8_neon(const tinyml_conv_s8_neon_op *op, const tinyml_span *span,
+                         const int8_t *const *rows, int8_t *out, void *scratch);
+void tinyml_conv_s8_dotprod(const tinyml_conv_s8_neon_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out, void *scratch);
+
+/* tinyml_conv_1x1_s8; a filter is one piece */
+typedef struct {
+  int32_t in_channels;
+  int32_t stride_x;
+  tinyml_neon_filters filters;
+} tinyml_conv_1x1_s8_neon_op;
+
+void tinyml_conv_1x1_s8_neon(const tinyml_conv_1x1_s8_neon_op *op, const tinyml_span *span,
+                             const int8_t *const *rows, int8_t *out);
+void tinyml_conv_1x1_s8_dotprod(const tinyml_conv_1x1_s8_neon_op *op, const tinyml_span *span,
+                                const int8_t *const *rows, int8_t *out);
+
 /* Depthwise convolution, int8, rows (rows[kernel_height]). Output channel c reads input channel
  * c / depth_multiplier. weights: 1HWC; biases as they are. */
 typedef struct {
@@ -280,6 +324,41 @@ void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out,
                                   void *scratch);
 
+/* tinyml_depthwise_conv_s8 with NEON, with one output channel for each input channel, of which
+ * there are 16 or more.
+ *
+ * filters.blocks: for each 16 channels (the last of them in the last block, where they are no
+ * multiple of 16) their biases (less input_zero_point * sum(weights)), multipliers, and shifts, the
+ * negative and the positive ones; and tap by tap their weights, none of which is -128. The scratch
+ * holds a pointer for each tap and a pixel. */
+typedef struct {
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_x;
+  int32_t dilation_x;
+  int32_t input_zero_point;
+  tinyml_neon_filters filters;
+} tinyml_depthwise_conv_s8_neon_op;
+
+#define TINYML_DEPTHWISE_CONV_S8_NEON_SCRATCH(kernel_height, kernel_width, channels) \
+  (8 * (kernel_height) * (kernel_width) + (channels))
+
+void tinyml_depthwise_conv_s8_neon(const tinyml_depthwise_conv_s8_neon_op *op,
+                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out,
+                                   void *scratch);
+
+/* The same with a kernel of 3x3 and no dilation. There may be 8 to 15 channels: then a block is
+ * that of eight (the last block that of the last eight), twice. */
+typedef struct {
+  int32_t stride_x;
+  int32_t input_zero_point;
+  tinyml_neon_filters filters;
+} tinyml_depthwise_conv_3x3_s8_neon_op;
+
+void tinyml_depthwise_conv_3x3_s8_neon(const tinyml_depthwise_conv_3x3_s8_neon_op *op,
+                                       const tinyml_span *span, const int8_t *const *rows,
+                                       int8_t *out);
+
 /* Fully connected, int8, rows (rows[1]: in_features elements; the span does not matter). weights:
  * [out_channels, in_features]; biases: less input_zero_point * sum(weights - weights_zero_point).
  */
@@ -318,6 +397,19 @@ typedef struct {
 
 void tinyml_fully_connected_s8_mve(const tinyml_fully_connected_s8_mve_op *op,
                                    const tinyml_span *span, const int8_t *const *rows, int8_t *out);
+
+/* The same with NEON; a filter is one piece, weights have no zero point. */
+typedef struct {
+  int32_t in_features;
+  tinyml_neon_filters filters;
+} tinyml_fully_connected_s8_neon_op;
+
+void tinyml_fully_connected_s8_neon(const tinyml_fully_connected_s8_neon_op *op,
+                                    const tinyml_span *span, const int8_t *const *rows,
+                                    int8_t *out);
+void tinyml_fully_connected_s8_dotprod(const tinyml_fully_connected_s8_neon_op *op,
+                                       const tinyml_span *span, const int8_t *const *rows,
+                                       int8_t *out);
 
 /* ---- Pools ---------------------------------------------------------------------------------- */
 
@@ -389,6 +481,10 @@ typedef struct {
 /* a + b */
 void tinyml_add_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+
+/* The same with NEON, for operands of one shape */
+void tinyml_add_s8_neon(const tinyml_add_s8_op *op, const tinyml_span *span,
+                        const int8_t *const *rows, int8_t *out);
 
 /* A scale in the quick form of the kernels for the DSP extension: see tinyml_dsp_outputs. */
 typedef struct {

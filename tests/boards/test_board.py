@@ -11,12 +11,17 @@ from tinyml.resources import boards_dir, runtime_dir
 
 NAMES = [
     "host",
+    "jetson-nano",
     "qemu-cortex-m0",
     "qemu-cortex-m3",
     "qemu-cortex-m33",
     "qemu-cortex-m4",
     "qemu-cortex-m55",
     "qemu-cortex-m7",
+    "raspberry-pi-3",
+    "raspberry-pi-4",
+    "raspberry-pi-5",
+    "raspberry-pi-zero2w",
     "stm32",
     "stm32-ccm",
 ]
@@ -35,7 +40,9 @@ def test_every_board_is_consistent(name: str) -> None:
         assert sorted((runtime_dir() / "port" / folder).glob("*.c"))
     with pytest.raises(dataclasses.FrozenInstanceError):
         board.name = "other"  # type: ignore[misc]
-    if board.kind == "host":
+    assert board.toolchain.gcc and board.toolchain.package
+    if board.is_process:
+        assert not board.regions and not board.clock_hz
         return
     for section in SECTIONS:
         assert board.region(section).kind == ("flash" if section in IN_FLASH else "ram")
@@ -52,10 +59,19 @@ def test_facts_of_the_stm32() -> None:
     assert board.emulator.machine == "netduinoplus2"
 
 
+def test_facts_of_the_raspberry_pi_5() -> None:
+    board = load_board("raspberry-pi-5")
+    assert (board.kind, board.core) == ("linux", "cortex-a76")
+    assert board.isa == ("dotprod", "neon", "portable")
+    assert board.user_emulator is not None and board.emulator is None
+    assert board.user_emulator.args == ("-cpu", "cortex-a76")
+    assert board.user_emulator.machine == "aarch64"
+
+
 def test_an_unknown_board_names_the_nearest() -> None:
     with pytest.raises(BoardError, match=r"unknown board 'stm23' \(did you mean stm32\?\)"):
         load_board("stm23")
-    with pytest.raises(BoardError, match="boards: host, qemu-cortex-m0"):
+    with pytest.raises(BoardError, match="boards: host, jetson-nano, qemu-cortex-m0"):
         load_board("zzzzzz")
 
 
@@ -85,7 +101,7 @@ def changed(tmp_path: Path, name: str, old: str, new: str) -> Path:
         ('icount = ["-icount", "shift=0"]', "icount = [1]", "icount: must be a list of strings"),
         ('machine = "netduinoplus2"', 'machine = "m"\nx = 1', "emulator.x: is not a key"),
         ("[emulator]", "[emulator", "board.toml: "),
-        ('kind = "baremetal"', 'kind = "metal"', "kind: must be one of baremetal, host"),
+        ('kind = "baremetal"', 'kind = "metal"', "kind: must be one of baremetal, host, linux"),
         ('kind = "ram"', 'kind = "rom"', "memory.sram.kind: must be one of flash, ram"),
         ('arena = "sram"', 'arena = "dram"', "placement.arena: must be one of"),
         ('arena = "sram"', 'arena = "flash"', "placement.arena: must go to ram"),
@@ -104,6 +120,8 @@ def changed(tmp_path: Path, name: str, old: str, new: str) -> Path:
         ("stack_bytes = 4096", "stack_bytes = 4097", "stack_bytes: must be a multiple of 8"),
         ("stack_bytes = 4096", "stack_bytes = 262144", "stack_bytes: is more than the region"),
         ('isa = ["dsp", "portable"]', 'isa = ["dsp"]', 'isa: must end with "portable"'),
+        ('gcc = ["arm-none-eabi-gcc"]', "gcc = []", "toolchain.gcc: must name a compiler"),
+        ('objcopy = "arm', 'objdump = "arm', "toolchain.objdump: is not a key"),
         ("clock_hz = 168_000_000", "clock_hz = 1.5", "clock_hz: must be int, not 1.5"),
         ('extends = "cortex-m"', 'extends = "stm32f405"', "extends itself"),
         ("baud = 115200", "baud = 115200\nbauds = 3", "bauds: is not a key of a board"),

@@ -35,8 +35,13 @@ FREESTANDING = f"-I{runtime_dir() / 'freestanding'}"
 SPECIAL = {name: load_board(name).isa for name in list_boards() if len(load_board(name).isa) > 1}
 """The instruction sets of the boards that have more than one."""
 
-REFUSALS = {"dsp": ("cortex-m3", "the DSP extension"), "mve": ("cortex-m33", "Helium")}
-"""A core without an instruction set, and what its kernels say there."""
+REFUSALS = {
+    "dsp": ("arm-none-eabi-gcc", ("-mcpu=cortex-m3", "-mthumb"), "the DSP extension"),
+    "mve": ("arm-none-eabi-gcc", ("-mcpu=cortex-m33", "-mthumb"), "Helium"),
+    "neon": ("gcc", (), "AArch64"),
+    "dotprod": ("aarch64-linux-gnu-gcc", ("-mcpu=cortex-a53",), "the dot product"),
+}
+"""A target without an instruction set, and what the set's kernels say there."""
 
 
 @pytest.mark.parametrize(
@@ -46,7 +51,7 @@ REFUSALS = {"dsp": ("cortex-m3", "the DSP extension"), "mve": ("cortex-m33", "He
         ("clang", (), ("portable",)),
         ("arm-none-eabi-gcc", ("-mcpu=cortex-m0", "-mthumb"), ("portable",)),
         *(
-            ("arm-none-eabi-gcc", load_board(board).gcc_flags, isas)
+            (load_board(board).toolchain.gcc[0], load_board(board).gcc_flags, isas)
             for board, isas in SPECIAL.items()
         ),
         *(
@@ -77,11 +82,10 @@ def test_header_is_cpp_and_one_file_is_one_kernel(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("isa", sorted({k.isa for k in kernels()} - {"portable"}))
 def test_kernels_refuse_cores_without_their_instruction_set(isa: str, tmp_path: Path) -> None:
-    core, says = REFUSALS[isa]
-    flags = [*include_flags(), f"-mcpu={core}", "-mthumb", "-c"]
+    name, flags, says = REFUSALS[isa]
     for path in kernel_files(isa):
         done = subprocess.run(
-            [*compiler("arm-none-eabi-gcc"), *flags, str(path)],
+            [*compiler(name), *flags, *include_flags(), "-c", str(path)],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -90,7 +94,7 @@ def test_kernels_refuse_cores_without_their_instruction_set(isa: str, tmp_path: 
         assert says in done.stderr, path
 
 
-@pytest.mark.parametrize("isa", ["portable", "dsp", "mve"])
+@pytest.mark.parametrize("isa", sorted({k.isa for k in kernels()}))
 def test_kernels_need_no_heap_no_libm_and_no_state(isa: str, tmp_path: Path) -> None:
     """Undefined symbols are memcpy and memset (and the compiler's own); no writable data."""
     files = [str(path) for path in kernel_files(isa)]
@@ -98,7 +102,7 @@ def test_kernels_need_no_heap_no_libm_and_no_state(isa: str, tmp_path: Path) -> 
     command = [gcc()]
     if isa != "portable":
         board = next(load_board(name) for name, isas in SPECIAL.items() if isas[0] == isa)
-        command = [*compiler("arm-none-eabi-gcc"), *board.gcc_flags]
+        command = [*compiler(board.toolchain.gcc[0]), *board.gcc_flags]
     subprocess.run([*command, *flags, *files], cwd=tmp_path, check=True)
     objects = sorted(tmp_path.glob("*.o"))
     assert len(objects) == len(files)
@@ -147,6 +151,10 @@ def depthwise_graph(channels: int) -> Graph:
     return case(ops.DepthwiseConv2D(), (x, w), (y,), {}).graph
 
 
+def wide_depthwise_graph(channels: int) -> Graph:
+    return depthwise_graph(channels + 16)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 64])
 @pytest.mark.parametrize(
     ("make", "isa"),
@@ -157,6 +165,8 @@ def depthwise_graph(channels: int) -> Graph:
         (pointwise_graph, "dsp"),
         (conv_graph, "mve"),
         (depthwise_graph, "mve"),
+        (conv_graph, "neon"),
+        (wide_depthwise_graph, "neon"),
     ],
 )
 def test_scratch_macro(

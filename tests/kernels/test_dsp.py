@@ -44,7 +44,12 @@ EXAMPLES = {"CONV_2D": 240, "DEPTHWISE_CONV_2D": 180}
 LEAST_EXAMPLES = 10
 """Fewest examples that each kernel must be run with."""
 
-CORES = {"dsp": "qemu-cortex-m4", "mve": "qemu-cortex-m55"}
+CORES = {
+    "dsp": "qemu-cortex-m4",
+    "mve": "qemu-cortex-m55",
+    "neon": "raspberry-pi-3",
+    "dotprod": "raspberry-pi-5",
+}
 """Where the kernels of an instruction set are run."""
 
 
@@ -100,15 +105,17 @@ def check(some: Sequence[Case], board: Board, folder: Path, compiler: str = "aut
 
     Every other node has its rows flattened.
     """
-    if board.emulator is None or shutil.which(board.emulator.program) is None:
-        pytest.skip(f"the emulator of {board.name} is not installed")
+    emulator = board.emulator or board.user_emulator
+    tools = (emulator and emulator.program, board.toolchain.gcc[0])
+    if not all(tool and shutil.which(tool) for tool in tools):
+        pytest.skip(f"the compiler or the emulator of {board.name} is not installed")
     both = together(some)
     graph = both.graph
     calls = {
         node.name: bind(graph, node, board.isa, flatten=i % 2 == 0)
         for i, node in enumerate(graph.nodes)
     }
-    # As they come: the search for the best order takes long, and these are all independent.
+    # As they come: searches for the best order and offsets take long, and gain nothing here.
     schedule = Schedule(tuple(Segment(SegmentKind.LAYER, (name,)) for name in calls))
     memory = side_by_side(graph, schedule, calls)
     check_plan(graph, schedule, calls, memory)
@@ -147,6 +154,17 @@ def clamped(one: Case) -> Case:
     return Case(replace(one.graph, tensors=tensors, nodes=(replace(node, op=op),)), one.inputs)
 
 
+def narrowed(one: Case) -> Case:
+    """The same with no weight of -128, as converters make them."""
+    (node,) = one.graph.nodes
+    weights = one.graph.tensors[node.inputs[1] or ""]
+    if weights.data is None:
+        return one
+    data = np.maximum(weights.values, -127).astype(np.int8)
+    tensors = {**one.graph.tensors, weights.name: replace(weights, data=data)}
+    return replace(one, graph=replace(one.graph, tensors=tensors))
+
+
 def test_every_instruction_set_has_a_core() -> None:
     assert set(CORES) == {k.isa for k in kernels()} - {"portable"}
     assert all(load_board(name).isa[0] == isa for isa, name in CORES.items())
@@ -154,7 +172,10 @@ def test_every_instruction_set_has_a_core() -> None:
 
 @pytest.mark.parametrize(("isa", "kind"), [(isa, kind) for isa in CORES for kind in kinds(isa)])
 def test_equals_reference(isa: str, kind: str, tmp_path: Path) -> None:
-    runs = check(drawn(kind, EXAMPLES.get(kind, 120)), load_board(CORES[isa]), tmp_path)
+    some = drawn(kind, EXAMPLES.get(kind, 120))
+    if isa == "neon":
+        some = [narrowed(one) if i % 4 else one for i, one in enumerate(some)]
+    runs = check(some, load_board(CORES[isa]), tmp_path)
     for kernel in kernels():
         if kernel.isa == isa and any(kind in service.ops for service in kernel.serves):
             assert runs[kernel.name] >= LEAST_EXAMPLES, (kernel.name, runs)
@@ -177,49 +198,62 @@ def test_other_cores(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("isa", CORES)
 def test_clang(isa: str, tmp_path: Path) -> None:
     pytest.importorskip("ziglang")
-    some = [one for kind in kinds(isa) for one in drawn(kind, 40)]
+    some = [narrowed(one) for kind in kinds(isa) for one in drawn(kind, 40)]
     check(some, load_board(CORES[isa]), tmp_path, "zig")
 
 
 def portable_only(graph: Graph, isa: str) -> bool:
-    """Whether the case is a depthwise convolution that only the portable kernels serve.
-
-    `isa` is the first instruction set of the board.
-    """
+    """Whether, of instruction set `isa` and the portable one, only the latter serves the case."""
     (node,) = graph.nodes
     op = node.op
+    if op.kind == "ADD":
+        return False
+    weights = graph.tensors[node.inputs[1] or ""]
+    if isa == "neon" and (weights.values == -128).any():
+        return True
+    if isa in ("neon", "dotprod") and op.kind == "FULLY_CONNECTED":
+        return any(weights.q.zero_points)
     if not isinstance(op, ops.DepthwiseConv2D):
         return False
-    _, height, width, channels = graph.tensors[node.inputs[1] or ""].shape
-    if op.multiplier > 1 or op.stride[1] > 2:
+    _, height, width, channels = weights.shape
+    if op.multiplier > 1:
         return True
+    near = op.stride[1] <= 2
+    square = near and height == width and op.dilation[1] == 1
+    if isa == "neon":
+        return channels < (8 if square and height == 3 else 16)
     if isa == "mve":
-        return height > 8
-    return height != width or height not in (3, 5, 7) or op.dilation[1] > 1 or channels < 4
+        return height > 8 or not near
+    return not square or height not in (3, 5, 7) or channels < 4
 
 
 @pytest.mark.parametrize("name", list_boards())
 def test_a_board_gets_the_kernels_of_its_first_instruction_set(name: str) -> None:
     board = load_board(name)
     for kind in KINDS:
+        first = next(isa for isa in board.isa if isa == "portable" or kind in kinds(isa))
         used = set()
         for one in drawn(kind, 80)[::6]:
             call = bind(one.graph, one.graph.nodes[0], board.isa)
             isa = by_name(call.kernel).isa
             used.add(isa)
-            if portable_only(one.graph, board.isa[0]):
+            if portable_only(one.graph, first):
                 assert isa == "portable"
             else:
                 # Additions that broadcast or have odd scales are left to the next set.
-                assert isa in (board.isa if kind == "ADD" else board.isa[:1])
-        assert board.isa[0] in used
+                assert isa in (board.isa if kind == "ADD" else (first,))
+        assert first in used
 
 
 def test_which_boards_have_which_extension() -> None:
     """Those whose compiler says so, no others."""
     having = {isa: {b for b in list_boards() if isa in load_board(b).isa} for isa in CORES}
-    assert having["dsp"] == set(list_boards()) - {"qemu-cortex-m0", "qemu-cortex-m3", "host"}
+    linux = {b for b in list_boards() if load_board(b).kind == "linux"}
+    without = {"qemu-cortex-m0", "qemu-cortex-m3", "host"}
+    assert having["dsp"] == set(list_boards()) - linux - without
     assert having["mve"] == {"qemu-cortex-m55"}
+    assert having["neon"] == linux
+    assert having["dotprod"] == {"raspberry-pi-5"}
 
 
 # ---- The rescale ------------------------------------------------------------------------------
@@ -256,6 +290,10 @@ LINEAR: dict[str, tuple[str, ops.Conv2D | ops.DepthwiseConv2D, int]] = {
     "Helium 3x3, clamped": ("depthwise_conv_s8_mve", ops.DepthwiseConv2D(activation=RELU), 3),
     "Helium 3x3, apart": ("depthwise_conv_s8_mve", ops.DepthwiseConv2D(stride=(2, 2)), 3),
     "Helium 5x5": ("depthwise_conv_s8_mve", ops.DepthwiseConv2D(), 5),
+    "NEON 1x1": ("conv_1x1_s8_neon", ops.Conv2D(), 1),
+    "NEON 3x3": ("depthwise_conv_3x3_s8_neon", ops.DepthwiseConv2D(), 3),
+    "NEON 5x5": ("depthwise_conv_s8_neon", ops.DepthwiseConv2D(), 5),
+    "dot product 1x1": ("conv_1x1_s8_dotprod", ops.Conv2D(), 1),
 }
 """Kernels, the operators they are tested with, and the side of the filter."""
 

@@ -29,10 +29,12 @@ def build(board: Board, folder: Path, *extra: str, compiler: str = "") -> Path:
     sources = [SOURCE, *sorted(runtime.glob("link/*.c"))]
     for port in board.port:
         sources += sorted((runtime / "port" / port).glob("*.c"))
-    command = [compiler or ("gcc" if board.kind == "host" else "arm-none-eabi-gcc")]
+    command = [compiler or board.toolchain.gcc[0]]
     command += [*STRICT, "-O2", "-ffp-contract=off", f"-I{runtime / 'include'}", *extra]
     command += [*board.gcc_flags, *board.define_flags, *map(str, sources), "-o", str(elf)]
-    if board.kind == "baremetal":
+    if board.kind == "linux":
+        command += ["-static"]
+    if not board.is_process:
         script = folder / f"{board.name}.ld"
         script.write_text(linker_script(board))
         command += ["-nostartfiles", f"-Wl,-T,{script}", "-Wl,--fatal-warnings"]

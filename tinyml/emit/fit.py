@@ -33,8 +33,8 @@ def needs(plan: Plan, view: ModelView, board: Board) -> dict[str, int]:
 
 
 def check_fit(plan: Plan, view: ModelView, board: Board) -> None:
-    """PlanError when a memory region of `board` is too small; a host's never is."""
-    if board.kind == "host":
+    """PlanError when a memory region of `board` is too small; a process's never is."""
+    if board.is_process:
         return
     needed = needs(plan, view, board)
     totals: Counter[str] = Counter()

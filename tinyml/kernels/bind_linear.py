@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels import dsp, dsp_depthwise, mve
+from tinyml.kernels import bind_neon, dsp, dsp_depthwise, mve, neon
 from tinyml.kernels.call import (
     ColumnAccess,
     ConstArray,
@@ -22,7 +22,7 @@ from tinyml.kernels.call import (
     Span,
 )
 from tinyml.kernels.registry import Kernel
-from tinyml.kernels.site import Fields, Site, table
+from tinyml.kernels.site import Fields, Site, table, window_fields
 from tinyml.quant.params import LinearParams, conv_params, fully_connected_params
 
 
@@ -36,13 +36,16 @@ def conv(site: Site) -> KernelCall:
     params = conv_params(site.graph, site.node)
     columns = (width, op.stride[1], op.dilation[1], in_channels % 4) == (3, 1, 1, 0)
     quick = columns and not dsp.exact(params)
-    kernel = site.kernel(*(("1x1",) if pointwise else ("w3",) if quick else ()))
-    packed = kernel.isa == "dsp"
+    shape = ("1x1",) if pointwise else ("w3",) if quick else ()
+    kernel = site.kernel(*_features(weights, *shape))
     rows = weights.reshape(out_channels, -1)
+    loop = _row_loop(site, op, height, width)
+    if kernel.isa in neon.ISAS:
+        return bind_neon.conv(site, kernel, params, _biases(site, params, rows), loop)
+    packed = kernel.isa == "dsp"
     if packed:
         rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
     filters = _FILTERS.get(kernel.isa, _filter_fields)(site, params, rows)
-    loop = _row_loop(site, op, height, width)
     if kernel.requires == "1x1":
         pixel: Fields = (("in_channels", in_channels), ("stride_x", op.stride[1]), *filters)
         call = KernelCall(kernel.name, OpStruct(kernel.struct, pixel), loop)
@@ -52,7 +55,7 @@ def conv(site: Site) -> KernelCall:
         return call
     window: Fields = (
         ("in_channels", in_channels),
-        *_window_fields(op, height, width),
+        *window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
     )
     fields = (*((f"window.{name}", value) for name, value in window), *filters)
@@ -74,15 +77,27 @@ def depthwise_conv(site: Site) -> KernelCall:
     square = height == width and (op.multiplier, op.dilation[1]) == (1, 1) and op.stride[1] <= 2
     size = f"{height}x{width}"
     window = mve.Window(height, width, op.stride[1], op.dilation[1], site.y.shape[2])
+    singly = op.multiplier == 1
     kernel = site.kernel(
-        *((size,) if square else ()),
-        *((f"{size}x{dsp_depthwise.QUAD}",) if square and channels >= dsp_depthwise.QUAD else ()),
-        *(("one to one",) if op.multiplier == 1 and window.serves(channels) else ()),
+        *_features(
+            weights,
+            *((size,) if square else ()),
+            *(
+                f"{size}x{least}"
+                for least in (dsp_depthwise.QUAD, 8)
+                if square and channels >= least
+            ),
+            *(("one to one",) if singly and window.serves(channels) else ()),
+            *((f"one to one x{neon.LANES}",) if singly and channels >= neon.LANES else ()),
+        )
     )
     params = conv_params(site.graph, site.node)
     loop = _row_loop(site, op, height, width)
     if kernel.isa == "mve":
         return _depthwise_mve(site, kernel, window, params, loop)
+    if kernel.isa in neon.ISAS:
+        biases = _biases(site, params, weights.reshape(-1, channels).T)
+        return bind_neon.depthwise_conv(site, kernel, params, biases, loop)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
         fields_of = _dsp_quad_fields if kernel.isa == "dsp" else _filter_fields
@@ -94,7 +109,7 @@ def depthwise_conv(site: Site) -> KernelCall:
         return KernelCall(kernel.name, OpStruct(kernel.struct, small), loop)
     fields: Fields = (
         ("depth_multiplier", op.multiplier),
-        *_window_fields(op, height, width),
+        *window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
         *_filter_fields(site, params, weights, folded=False),
     )
@@ -109,7 +124,7 @@ def _depthwise_mve(
     weights = site.constant(1, DType.INT8)[0]
     biases = _biases(site, params, weights.reshape(-1, weights.shape[2]).T)
     fields: Fields = (
-        *_window_fields(op, window.height, window.width),
+        *window_fields(op, window.height, window.width),
         ("input_zero_point", params.input_zero_point),
         ("pixels", window.pixels),
         ("pairs", int(window.pairs)),
@@ -128,10 +143,22 @@ def _depthwise_mve(
 
 def fully_connected(site: Site) -> KernelCall:
     """FULLY_CONNECTED: each of its vectors is a row."""
-    kernel = site.kernel()
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
+    symmetric = () if params.weights_zero_point else ("symmetric",)
+    kernel = site.kernel(*_features(weights, *symmetric))
     in_features = weights.shape[1]
+    batches = site.x.size // in_features
+    loop = RowLoop(
+        batches=1,
+        out_height=batches,
+        out_row_bytes=len(weights),
+        inputs=(RowAccess(count=1, height=batches, row_bytes=in_features),),
+        span=Span(1, 1, 0),
+    )
+    if kernel.isa in neon.ISAS:
+        biases = _biases(site, params, weights)
+        return bind_neon.fully_connected(site, kernel, params, biases, loop)
     layer: Fields = (
         ("in_features", in_features),
         ("weights_zero_point", params.weights_zero_point),
@@ -148,14 +175,6 @@ def fully_connected(site: Site) -> KernelCall:
     else:
         filter_fields = _mve_filter_fields if kernel.isa == "mve" else _filter_fields
         fields = (*layer, *filter_fields(site, params, weights))
-    batches = site.x.size // in_features
-    loop = RowLoop(
-        batches=1,
-        out_height=batches,
-        out_row_bytes=len(weights),
-        inputs=(RowAccess(count=1, height=batches, row_bytes=in_features),),
-        span=Span(1, 1, 0),
-    )
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
 
@@ -165,15 +184,6 @@ def _conv_scratch(kernel: Kernel, height: int, width: int, in_channels: int) -> 
     if kernel.isa == "dsp":
         return dsp.conv_scratch(height, width, in_channels, shared=kernel.requires == "w3")
     return 32 * mve.steps(taps) if kernel.isa == "mve" else 2 * taps
-
-
-def _window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int) -> Fields:
-    return (
-        ("kernel_height", height),
-        ("kernel_width", width),
-        ("stride_x", op.stride[1]),
-        ("dilation_x", op.dilation[1]),
-    )
 
 
 def _biases(
@@ -270,6 +280,13 @@ def _mve_fields(params: LinearParams, blocks: npt.NDArray[np.int32]) -> Fields:
 
 _FILTERS = {"dsp": _dsp_filter_fields, "mve": _mve_filter_fields}
 """How the instruction sets that do not take `tinyml_filters` want their filters."""
+
+
+def _features(weights: npt.NDArray[np.generic], *features: str) -> tuple[str, ...]:
+    """`features`, and what they are together with narrow weights."""
+    if not neon.narrow(weights):
+        return features
+    return (*features, *(f"{name} narrow" for name in features), "narrow")
 
 
 def _row_loop(
