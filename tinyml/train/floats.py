@@ -17,8 +17,10 @@ LN2_HIGH = np.float32(0.693359375)
 LN2_LOW = np.float32(-2.12194440e-4)
 """ln 2 - LN2_HIGH."""
 INVERSE_LN2 = np.float32(1.44269504)
-EXP_TAYLOR = tuple(np.float32(c) for c in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0))
-"""1 / k! from k = 6 down to 0: below 2^-23 off for |x| <= ln(2) / 2."""
+EXP_TAYLOR = tuple(
+    np.float32(c) for c in (1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0)
+)
+"""1 / k! from k = 7 down to 0: below 2^-27 off for |x| <= ln(2) / 2."""
 ATANH_TAYLOR = tuple(np.float32(c) for c in (1 / 9, 1 / 7, 1 / 5, 1 / 3, 1.0))
 EXP_LOWEST = np.float32(-87.0)
 """Below, exp32 gives 0: the result would no longer be a normal float."""
@@ -45,10 +47,12 @@ def exp32(x: Floats) -> Floats:
 
     n = floor(x / ln 2 + 1/2); r = (x - n LN2_HIGH) - n LN2_LOW; Horner in r; times 2^n.
     """
+    lowest = x < EXP_LOWEST
+    x = np.where(lowest, np.float32(0), x)
     n = np.floor(x * INVERSE_LN2 + np.float32(0.5))
     r = (x - n * LN2_HIGH) - n * LN2_LOW
     scaled = np.ldexp(horner(EXP_TAYLOR, r), n.astype(np.int32))
-    return np.where(x < EXP_LOWEST, np.float32(0), scaled).astype(np.float32)
+    return np.where(lowest, np.float32(0), scaled).astype(np.float32)
 
 
 def log32(x: np.float32) -> np.float32:

@@ -23,11 +23,13 @@ DRAWS = np.float32(1 << 24)
 def draws(seed: int, step: int, ordinal: int, count: int) -> npt.NDArray[np.uint32]:
     """For the elements 0 .. count - 1 of parameter `ordinal` in `step`: 24 random bits each.
 
-    key = mix(mix(seed + step) + ordinal), draw i = mix(key + i) >> 8, all modulo 2^32, with
+    key = mix(mix(mix(seed) + step) + ordinal), draw i = mix(key + i) >> 8, all modulo 2^32, with
     MurmurHash3's finalizer as `mix`.
     """
-    first = np.full(1, (seed + step) % 2**32).astype(np.uint32)
-    key = mix(mix(first) + np.uint32(ordinal))
+    key = np.full(1, seed % 2**32).astype(np.uint32)
+    for number in (step, ordinal):
+        key = mix(key) + np.uint32(number % 2**32)
+    key = mix(key)
     return mix(key + np.arange(count).astype(np.uint32)) >> np.uint32(8)
 
 
