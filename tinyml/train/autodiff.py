@@ -127,14 +127,17 @@ class _Compiler:
         if bounds is None or self.kept(y):
             return
         shape = self.graph.tensors[y].shape
+        mask = pr.Buffer(_mask(y), shape, Element.BIT, Role.SAVED)
         grid = self.shared_grid(y)
         if grid is not None:
             patches = (shape[0], *grid.shape, shape[3])
-            share = self.buffer(_share(y), patches, Element.UINT8, Role.SAVED)
-            self.steps.append(pr.SaveShare((y,), (share,), grid, *bounds))
-        else:
-            mask = self.buffer(_mask(y), shape, Element.BIT, Role.SAVED)
-            self.steps.append(pr.SaveMask((y,), (mask,), *bounds))
+            share = pr.Buffer(mask.name, patches, Element.UINT8, Role.SAVED)
+            if share.nbytes < mask.nbytes:
+                self.buffers[mask.name] = share
+                self.steps.append(pr.SaveShare((y,), (share.name,), grid, *bounds))
+                return
+        self.buffers[mask.name] = mask
+        self.steps.append(pr.SaveMask((y,), (mask.name,), *bounds))
 
     def bounds(self, node: Node) -> tuple[float, float] | None:
         return open_bounds(self.graph, node, self.options.precision)
@@ -238,8 +241,8 @@ class _Compiler:
 
     def backward_layer(self, node: Node, layer: Trained, gradient: _Arrived) -> None:
         if layer.bias is not None and layer.trains_bias:
-            shared = _share(node.output) in self.buffers and gradient.grid is not None
-            share = (_share(node.output),) if shared else ()
+            shared = _mask(node.output) in self.buffers and gradient.grid is not None
+            share = (_mask(node.output),) if shared else ()
             reads = (gradient.name, *share, *self.parameter(layer.bias))
             self.steps.append(
                 pr.UpdateBias(
@@ -289,9 +292,8 @@ class _Compiler:
         if gradient.grid is None:
             self.steps.append(pr.Pool((gradient.name,), (g,), layer.y_grid, layer.factor))
             return g
-        share = _share(node.output)
-        shares = (share,) if share in self.buffers else ()
-        reads = (gradient.name, *shares)
+        mask = _mask(node.output)
+        reads = (gradient.name, *((mask,) if mask in self.buffers else ()))
         self.steps.append(pr.PoolShare(reads, (g,), layer.y_grid, layer.factor))
         return g
 
@@ -328,7 +330,3 @@ def _momentum(parameter: str) -> str:
 
 def _mask(tensor: str) -> str:
     return f"mask:{tensor}"
-
-
-def _share(tensor: str) -> str:
-    return f"share:{tensor}"

@@ -199,9 +199,11 @@ class Pool(Step):
 
 @dataclass(frozen=True, slots=True)
 class PoolShare(Step):
-    """(dX, share?) -> (g,): as `Pool` of dX spread and masked, without spreading it.
+    """(dX, active?) -> (g,): as `Pool` of dX spread and masked, without spreading it.
 
-    g = dX * (share * float32(factor / pixels)); without share, dX * float32(factor).
+    `active` says of every patch how many of its pixels pass gradients: in a byte (`SaveShare`),
+    or as the bits of the map (`SaveMask`), to be counted, whichever takes less memory.
+    g = dX * (count * float32(factor / pixels)); without `active`, dX * float32(factor).
     """
 
     name: ClassVar[str] = "pool_share"
@@ -258,8 +260,8 @@ class Update(Step):
 class UpdateBias(Update):
     """(gradient, bias, momentum?) -> (bias, momentum?).
 
-    With a `grid` the gradient is dX, a value for every patch, and counts `share` times, if
-    `shared` (reads[1] is share then, the rest follows), else once for every pixel of the patch.
+    With a `grid` the gradient is dX, a value for every patch, and counts once for every pixel of
+    the patch, if `shared` for every active one: reads[1] is `active` then (see `PoolShare`).
     """
 
     name: ClassVar[str] = "update_bias"

@@ -20,6 +20,7 @@ from tinyml.train import gradient_filter as gf
 from tinyml.train import program as pr
 from tinyml.train.autodiff import LOSS, TARGET
 from tinyml.train.floats import Floats
+from tinyml.train.grid import Grid
 from tinyml.train.losses import LOSSES
 from tinyml.train.program import LayerKind, Precision, Program, Role
 from tinyml.train.rounding import draws, stepped
@@ -225,12 +226,18 @@ def _pool(step: pr.Pool, run: _Run) -> None:
     run.values[step.writes[0]] = gf.block_means(gradient, step.grid, step.factor)
 
 
+def _counts(active: Values, grid: Grid) -> Floats:
+    """Active pixels of every patch, from bytes or from the bits of the map."""
+    as_floats = active.astype(np.float32)
+    return gf.block_sums(as_floats, grid) if active.dtype == np.bool_ else as_floats
+
+
 @_execute.register
 def _pool_share(step: pr.PoolShare, run: _Run) -> None:
-    dx, *share = run.reads(step)
-    if share:
+    dx, *active = run.reads(step)
+    if active:
         inverse = gf.inverse_counts(step.grid, step.factor)[None, :, :, None]
-        run.values[step.writes[0]] = dx * (share[0].astype(np.float32) * inverse)
+        run.values[step.writes[0]] = dx * (_counts(active[0], step.grid) * inverse)
     else:
         run.values[step.writes[0]] = dx * np.float32(step.factor)
 
@@ -272,7 +279,7 @@ def _update_bias(step: pr.UpdateBias, run: _Run) -> None:
     gradient = run.values[step.reads[0]]
     if step.grid is not None:
         if step.shared:
-            times = run.values[step.reads[1]].astype(np.float32)
+            times = _counts(run.values[step.reads[1]], step.grid)
         else:
             times = step.grid.counts().astype(np.float32)[None, :, :, None]
         gradient = gradient * times

@@ -3,8 +3,10 @@
 The benefit of training a tensor is the mean over samples of the squared norm of its exact
 float32 gradient: to first order the decrease of the loss for one step, per unit of the
 learning rate. Layers learn by degrees: the bias, then a quarter, a half and all of the
-input's channels. Starting from nothing, the degree with the most benefit per byte that it
-adds to the step's SRAM is taken, as long as any fits the budget.
+input's channels. Starting from nothing, the higher degree of a layer with the most benefit per
+byte that it adds to the step's SRAM is taken, as long as any fits the budget; and, as small
+ones can take the room of a large one, the same is done by benefit alone, and the better
+choice is made.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +26,8 @@ from tinyml.train.program import LayerKind, Precision, Program, UpdateBias, Upda
 from tinyml.train.tail import split, weighted_layers
 
 DEGREES = (BIAS, LayerUpdate(share=0.25), LayerUpdate(share=0.5), FULL)
+Benefits = Mapping[str, tuple[float, ...]]
+"""Of every layer the benefit of each of `DEGREES`."""
 DEPTH = 12
 """How many of the last layers with weights are looked at."""
 
@@ -52,39 +56,42 @@ def select(graph: Graph, options: TrainOptions, sram: int, samples: Sequence[Sam
     """What to train of the optimised int8 `graph` in `sram` bytes; PlanError if nothing fits."""
     candidates = trainable_layers(graph, options)
     benefits = layer_benefits(graph, candidates, options, samples)
-    degrees: dict[str, int] = {}
-    used = 0
-    while True:
-        offers = [
-            (name, degrees.get(name, -1) + 1)
-            for name in candidates
-            if degrees.get(name, -1) + 1 < len(DEGREES)
-        ]
-        best: tuple[float, str, int, int] | None = None
-        for name, degree in offers:
-            needs = _sram(graph, options, {**degrees, name: degree})
-            if needs > sram:
-                continue
-            gain = benefits[name][degree] - _reached(benefits, degrees, name)
-            rating = gain / max(needs - used, 1)
-            if best is None or rating > best[0]:
-                best = (rating, name, degree, needs)
-        if best is None:
-            break
-        _, name, degrees[name], used = best
+    chosen = [_greedy(graph, options, sram, benefits, per_byte) for per_byte in (True, False)]
+    degrees, used = max(chosen, key=lambda found: _benefit(benefits, found[0]))
     if not degrees:
         least = min((_sram(graph, options, {name: 0}), name) for name in candidates)
         raise PlanError(
             f"--train auto: nothing can be trained in {sram:,} bytes",
             hint=f"the bias of '{least[1]}' alone needs {least[0]:,}",
         )
+    everything = sum(benefit[-1] for benefit in benefits.values())
     return Choice(
         tuple(name for name in candidates if name in degrees),
         _with_degrees(options, degrees),
         used,
-        sum(_reached(benefits, degrees, name) for name in degrees)
-        / max(sum(benefit[-1] for benefit in benefits.values()), 1e-30),
+        _benefit(benefits, degrees) / max(everything, 1e-30),
     )
+
+
+def _greedy(
+    graph: Graph, options: TrainOptions, sram: int, benefits: Benefits, per_byte: bool
+) -> tuple[dict[str, int], int]:
+    """Index into `DEGREES` of every layer chosen, and the SRAM that they take together."""
+    degrees: dict[str, int] = {}
+    used = 0
+    while True:
+        best: tuple[float, str, int, int] | None = None
+        for name, gains in benefits.items():
+            before = degrees.get(name, -1)
+            for degree in range(before + 1, len(DEGREES)):
+                needs = _sram(graph, options, {**degrees, name: degree})
+                gain = gains[degree] - (gains[before] if before >= 0 else 0.0)
+                rating = gain / max(needs - used, 1) if per_byte else gain
+                if needs <= sram and (best is None or rating > best[0]):
+                    best = (rating, name, degree, needs)
+        if best is None:
+            return degrees, used
+        _, name, degrees[name], used = best
 
 
 def trainable_layers(graph: Graph, options: TrainOptions) -> tuple[str, ...]:
@@ -144,10 +151,8 @@ def _gains(
     return found
 
 
-def _reached(
-    benefits: Mapping[str, tuple[float, ...]], degrees: Mapping[str, int], name: str
-) -> float:
-    return benefits[name][degrees[name]] if name in degrees else 0.0
+def _benefit(benefits: Benefits, degrees: Mapping[str, int]) -> float:
+    return sum(benefits[name][degree] for name, degree in degrees.items())
 
 
 def _with_degrees(options: TrainOptions, degrees: Mapping[str, int]) -> TrainOptions:
