@@ -35,8 +35,8 @@ LAST = 5
 """Layers with weights in the tables of costs: four convolutions and the classifier."""
 COST_RADII = (1, 2, 3, 4, 7)
 RADII = (1, 2, 4)
-RATE, MOMENTUM, BATCH = 1e-3, 0.9, 8
-"""Of the first update; the rate falls to 0 in a straight line."""
+RATE, MOMENTUM, BATCH = 5e-4, 0.9, 8
+"""The rate, of the first update, falls to 0 in a straight line."""
 
 Change = Callable[[Array, np.random.Generator], Array]
 SHIFTS: dict[str, tuple[str, Change]] = {
@@ -70,7 +70,7 @@ class Images:
 def cost_rows(models: Sequence[Path]) -> Iterator[str]:
     """Of every model, precision and radius: what is saved and what is multiplied."""
     for model in models:
-        graph = passes.optimize(importers.load(model))
+        graph = passes.optimize(passes.int8_io(importers.load(model)))
         tail = split(graph, chosen_layers(graph, Last(LAST)))
         maps = {f"{t.shape[1]}x{t.shape[2]}" for t in _maps(tail.head)}
         for precision in Precision:
@@ -199,8 +199,7 @@ def _costs(rows: Sequence[str]) -> str:
         "trained by plain gradient descent. *MACs* are multiply-accumulates of the backward pass;\n"
         "*saved* is what the forward pass leaves for it, masks included; *peak* the most that is\n"
         "there at once of what does not outlive the step, from the lifetimes of the head's\n"
-        "buffers; *lasting* the parameters that learn. The *x* are how many times less than exact.\n"
-        "\n"
+        "buffers; *lasting* the parameters that learn; *x* how many times less than exact.\n\n"
         "| model | maps | precision | radius | MACs | x | saved B | x | peak B | lasting B |\n"
         "|---|---|---|---|--:|--:|--:|--:|--:|--:|\n" + "\n".join(rows) + "\n\n"
     )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.train.transcription import Case, cases, convolution, filtered
 from tinyml.ir.ops import Pads
 from tinyml.train import gradient_filter as gf
-from tinyml.train.grid import filter_grids, identity_grid
+from tinyml.train.grid import filter_grids
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 CLOSE = {"rtol": 1e-5, "atol": 1e-3}
@@ -102,7 +102,7 @@ def test_radius_one_of_a_pointwise_convolution_is_exact(case: Case) -> None:
     weights = case.weights[:, :1, :1]
     gy = np.resize(case.gy, (*case.x.shape[:3], case.gy.shape[3]))
     grids = filter_grids(case.x.shape, gy.shape, (1, 1), 1)
-    assert grids == (identity_grid(*case.x.shape[1:3]),) * 2 and grids[0].trivial
+    assert (grids[0].counts() == 1).all() and grids[0].shape == case.x.shape[1:3]
     g, x = gf.block_means(gy, grids[1]), gf.block_sums(case.x, grids[0])
     dx = gf.filtered_input_gradient(g, gf.kernel_sums(weights), case.multiplier)
     exact = gf.input_gradient(gy, weights, case.x.shape, window, case.multiplier)

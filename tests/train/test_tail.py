@@ -8,7 +8,7 @@ from tests.train.nets import chain_net, image, residual_net
 from tinyml.errors import PlanError, UnsupportedError
 from tinyml.ir import ops
 from tinyml.ir.check import check
-from tinyml.ir.graph import Graph
+from tinyml.ir.graph import DType, Graph
 from tinyml.reference import run
 from tinyml.train import autodiff, reference
 from tinyml.train.head import with_classes
@@ -106,6 +106,11 @@ def test_refusals_name_operator_tensor_cause_and_way_out() -> None:
     b.node(ops.Softmax(), (x,), SOFTMAX_QUANT, output="inner")
     said = refusal(b, b.dense("inner", 3), last=2)
     assert "SOFTMAX 'n1', tensor 'inner'" in said and "train only layers behind it" in said
+
+    b = GraphBuilder()
+    x = b.dense(b.input((1, 6)), 4)
+    said = refusal(b, b.node(ops.Dequantize(), (x,), dtype=DType.FLOAT32, output="real"))
+    assert "DEQUANTIZE 'n1', tensor 'real'" in said and "--io int8" in said
 
     b = GraphBuilder()
     x = b.input((1, 6))

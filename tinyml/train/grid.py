@@ -53,22 +53,9 @@ class Grid:
         """Blocks down and across."""
         return self.rows.count, self.columns.count
 
-    @property
-    def trivial(self) -> bool:
-        """Whether every block is one pixel and every pixel has one."""
-        return all(
-            (axis.extent, axis.count, axis.pad) == (1, axis.size, 0)
-            for axis in (self.rows, self.columns)
-        )
-
     def counts(self) -> Indices:
         """[P, Q]: how many pixels of the map every patch holds."""
         return np.multiply.outer(self.rows.counts(), self.columns.counts())
-
-
-def identity_grid(height: int, width: int) -> Grid:
-    """One pixel to a patch."""
-    return Grid(Blocks(height, 1, height, 0), Blocks(width, 1, width, 0))
 
 
 def filter_grids(x: Shape, y: Shape, stride: tuple[int, int], radius: int) -> tuple[Grid, Grid]:

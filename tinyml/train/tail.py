@@ -179,19 +179,19 @@ def _logits(graph: Graph, head: tuple[Node, ...]) -> str:
 def _check(graph: Graph, node: Node, moving: set[str]) -> None:
     """UnsupportedError when no gradient can pass `node`."""
     op = node.op
-    if not isinstance(op, TRAINABLE):
-        raise _refusal(
-            graph,
-            node,
-            "no gradient can pass this operator",
-            f"train fewer layers, those behind it; training knows {_KINDS}",
-        )
     if graph.results(node)[0].dtype is not DType.INT8:
         raise _refusal(
             graph,
             node,
             f"its result is {graph.results(node)[0].dtype.value}",
             "deploy with --io int8",
+        )
+    if not isinstance(op, TRAINABLE):
+        raise _refusal(
+            graph,
+            node,
+            "no gradient can pass this operator",
+            f"train fewer layers, those behind it; training knows {_KINDS}",
         )
     if isinstance(op, ops.Softmax) and node.output not in graph.outputs:
         raise _refusal(graph, node, "a SOFTMAX within the network", "train only layers behind it")
