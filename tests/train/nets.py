@@ -46,6 +46,22 @@ def chain_net(seed: int = 0, size: int = 8) -> Graph:
     return b.graph(b.dense(b.node(ops.Reshape((1, 4)), (x,)), 3, quant=WIDE))
 
 
+def odd_net(seed: int = 0) -> Graph:
+    """No biases, a constant added, a tensor added to itself, a pool that cuts off, asymmetry."""
+    b = GraphBuilder("odd", seed)
+    x = b.input((1, 6, 5, 2), per_tensor(0.02, 3), name="image")
+    x = b.conv(x, 4, (3, 2), pads=Pads(0, 1, 1, 0), quant=per_tensor(0.05, -9), bias=False)
+    constant = b.random_const(b.tensors[x].shape, per_tensor(0.03, 4))
+    x = b.node(ops.Add(activation=Activation.RELU), (constant, x), per_tensor(0.1, -128))
+    x = b.depthwise(x, 1, (2, 3), quant=per_tensor(0.05, -20), bias=False)
+    x = b.node(ops.Add(), (x, x), per_tensor(0.1, -20))
+    pool = ops.AveragePool2D(activation=Activation.RELU6, stride=(2, 1), filter=(3, 2))
+    x = b.node(pool, (x,))
+    weights = b.rng.integers(-127, 128, (3, b.tensors[x].size)).astype(np.int8)
+    w = b.const(weights, per_tensor(0.004, 17))
+    return b.graph(b.node(ops.FullyConnected(), (x, w, None), WIDE))
+
+
 def image(graph: Graph, seed: int = 0) -> dict[str, Array]:
     """A random input."""
     (name,) = graph.inputs
