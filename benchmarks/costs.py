@@ -4,6 +4,7 @@ Run it after a kernel has changed: `python -m benchmarks.costs`. The coefficient
 non-negative ones with the least sum of squared relative errors.
 """
 
+import argparse
 import sys
 import tempfile
 from collections import defaultdict
@@ -65,9 +66,14 @@ def fitted(samples: list[tuple[Work, int]]) -> dict[str, float]:
 
 def main() -> int:
     """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--board", action="append", help=f"default: {', '.join(BOARDS)}")
+    options = parser.parse_args()
     costs: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     with tempfile.TemporaryDirectory() as folder:
-        for board in track(BOARDS, "measuring kernels", console=Console(stderr=True)):
+        for board in track(
+            options.board or BOARDS, "measuring kernels", console=Console(stderr=True)
+        ):
             core = load_board(board).core
             for kernel, samples in measure(board, Path(folder)).items():
                 costs[kernel][core] = fitted(samples)

@@ -25,6 +25,9 @@ SECTIONS: Final = ("vectors", "code", "constants", "data", "arena", "stack")
 IN_FLASH: Final = ("vectors", "code", "constants")
 """Sections that must lie in memory that holds its content when the power goes."""
 
+SPREAD: Final = ("arena", "constants")
+"""Sections that may have two regions: a fast one, and one for what that has no room for."""
+
 _T = TypeVar("_T")
 
 
@@ -86,6 +89,9 @@ class Board:
     regions: tuple[Region, ...]
     placement: tuple[tuple[str, str], ...]
     """Section (see SECTIONS) -> name of the region it goes to; empty on a host."""
+    spill: tuple[tuple[str, str], ...]
+    """Section (see SPREAD) -> name of the slower region that takes what the first has no room
+    for; without those that have none."""
     stack_bytes: int
     clock_hz: int
     """Processor clock that the port sets up on hardware; 0 on a host."""
@@ -94,7 +100,14 @@ class Board:
 
     def region(self, section: str) -> Region:
         """The region that `section` (one of SECTIONS) is placed in. Not for hosts."""
-        name = dict(self.placement)[section]
+        return self._named(dict(self.placement)[section])
+
+    def more(self, section: str) -> Region | None:
+        """The second region of `section`; None where it has none."""
+        name = dict(self.spill).get(section)
+        return None if name is None else self._named(name)
+
+    def _named(self, name: str) -> Region:
         return next(region for region in self.regions if region.name == name)
 
     @property
@@ -229,6 +242,7 @@ def _board(name: str, soc: str, table: _Table) -> Board:
     if not isa or isa[-1] != "portable":
         raise table.error("isa", 'must end with "portable", which has every kernel')
     regions = _regions(table.table("memory", optional=not bare))
+    placement = _placement(table.table("placement", optional=not bare), regions, bare=bare)
     board = Board(
         name=name,
         title=table.take("title", str),
@@ -241,7 +255,8 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         port=table.strings("port"),
         defines=_defines(table.table("defines", optional=True)),
         regions=regions,
-        placement=_placement(table.table("placement", optional=not bare), regions, bare=bare),
+        placement=tuple((section, names[0]) for section, names in placement),
+        spill=tuple((section, names[1]) for section, names in placement if len(names) > 1),
         stack_bytes=table.positive("stack_bytes"),
         clock_hz=table.positive("clock_hz") if bare else 0,
         baud=table.positive("baud") if bare else 0,
@@ -277,18 +292,27 @@ def _regions(table: _Table) -> tuple[Region, ...]:
 
 def _placement(
     table: _Table, regions: tuple[Region, ...], *, bare: bool
-) -> tuple[tuple[str, str], ...]:
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Section -> its regions, the first choice first."""
     if not bare:
         table.done()
         return ()
     kinds = {region.name: region.kind for region in regions}
     placement = []
     for section in SECTIONS:
-        region = table.one_of(section, tuple(kinds))
+        if section in SPREAD and isinstance(table.values.get(section), list):
+            names = table.strings(section)
+        else:
+            names = (table.take(section, str),)
+        if not 1 <= len(set(names)) == len(names) <= 2:
+            raise table.error(section, "must be one region, or a list of two, the faster one first")
         wanted = "flash" if section in IN_FLASH else "ram"
-        if kinds[region] != wanted:
-            raise table.error(section, f"must go to {wanted}, and {region!r} is {kinds[region]}")
-        placement.append((section, region))
+        for name in names:
+            if name not in kinds:
+                raise table.error(section, f"must be one of {', '.join(kinds)}, not {name!r}")
+            if kinds[name] != wanted:
+                raise table.error(section, f"must go to {wanted}, and {name!r} is {kinds[name]}")
+        placement.append((section, names))
     table.done()
     return tuple(placement)
 

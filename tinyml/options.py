@@ -98,5 +98,5 @@ def parse_bytes(text: str) -> int:
     """ "65536", "64K" or "1M" (1,024 and 1,024 squared bytes); PlanError for anything else."""
     found = re.fullmatch(r"([1-9]\d{0,11})(|[kKmM])", text)
     if found is None:
-        raise PlanError(f"'{text}' is no number of bytes", hint="such as 65536, 64K or 1M")
+        raise PlanError(f"--sram {text} is no number of bytes", hint="such as 65536, 64K or 1M")
     return int(found[1]) << {"": 0, "k": 10, "m": 20}[found[2].lower()]

@@ -18,6 +18,7 @@ NAMES = [
     "qemu-cortex-m55",
     "qemu-cortex-m7",
     "stm32",
+    "stm32-ccm",
 ]
 
 
@@ -90,6 +91,13 @@ def changed(tmp_path: Path, name: str, old: str, new: str) -> Path:
         ('arena = "sram"', 'arena = "flash"', "placement.arena: must go to ram"),
         ('constants = "flash"', 'constants = "sram"', "placement.constants: must go to flash"),
         ('stack = "sram"', "", "placement.stack: is missing"),
+        ('stack = "sram"', 'stack = ["sram"]', "placement.stack: must be str"),
+        ('arena = "sram"', "arena = []", "placement.arena: must be one region, or a list of two"),
+        ('arena = "sram"', 'arena = ["sram", "sram"]', "placement.arena: must be one region, or"),
+        ('arena = "sram"', 'arena = ["sram", "flash"]', "placement.arena: must go to ram"),
+        ('arena = "sram"', 'arena = ["sram", "ram2"]', "placement.arena: must be one of flash"),
+        ('arena = "sram"', "arena = [1]", "placement.arena: must be a list of strings"),
+        ('constants = "flash"', 'constants = ["flash", "ccm"]', "placement.constants: must go to"),
         ("origin = 0x2000_0000", "origin = 0x0800_1000", "memory.sram.origin: the region overlaps"),
         ("origin = 0x2000_0000", "origin = 0xFFFF_FFF0", "beyond the 32-bit address space"),
         ("origin = 0x2000_0000", "origin = -4", "memory.sram.origin: must be at least 0"),
@@ -111,6 +119,22 @@ def test_bad_data_is_refused_with_its_place(tmp_path: Path, old: str, new: str, 
 
 def test_unchanged_data_is_accepted(tmp_path: Path) -> None:
     path = changed(tmp_path, "stm32", 'soc = "stm32f405"', 'soc = "stm32f405"')
+    assert read_board(path, path.parents[2] / "socs") == load_board("stm32")
+
+
+def test_sections_that_have_two_regions() -> None:
+    board = load_board("qemu-cortex-m7")
+    more = {section: board.more(section) for section in SECTIONS}
+    assert {section for section, region in more.items() if region} == {"arena", "constants"}
+    arena, constants = more["arena"], more["constants"]
+    assert arena is not None and (arena.name, arena.kind) == ("psram", "ram")
+    assert constants is not None and (constants.name, constants.kind) == ("external", "flash")
+    assert board.region("arena").name == "sram"
+    assert all(load_board("stm32").more(section) is None for section in SECTIONS)
+
+
+def test_a_list_of_one_region_is_that_region(tmp_path: Path) -> None:
+    path = changed(tmp_path, "stm32", 'arena = "sram"', 'arena = ["sram"]')
     assert read_board(path, path.parents[2] / "socs") == load_board("stm32")
 
 

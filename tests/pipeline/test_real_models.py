@@ -54,7 +54,9 @@ def test_every_core(board: str, tmp_path: Path) -> None:
     assert profile.unit == "instructions"
     assert profile.arena_bytes_touched == profile.arena_bytes == built.arena_bytes
     assert 0 < profile.stack_bytes_used < built.stack_bytes
-    assert 0 <= profile.total - sum(layer.count for layer in profile.layers) < 2000
+    rest = profile.total - sum(layer.count for layer in profile.layers)
+    # Ticks are more than one instruction, and every number is rounded by itself.
+    assert -len(profile.layers) / 2 <= rest < 2000
 
 
 def test_a_model_too_large_is_refused_before_compiling(tmp_path: Path) -> None:

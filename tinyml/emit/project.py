@@ -71,11 +71,11 @@ def emit(
     `out_dir` holds anything that is no tinyml project.
     """
     old = _own_files(out_dir)
-    view = model_view(plan, name=name)
+    view = model_view(plan, name=name, board=board)
     check_fit(plan, view, board)
     files = _render_all(plan, board, view, source)
     identity = _identity(files)
-    stamped = model_view(plan, name=name, identity=identity)
+    stamped = model_view(plan, name=name, identity=identity, board=board)
     files |= _model_c(stamped)
     manifest = make_manifest(
         plan,

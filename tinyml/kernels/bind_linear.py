@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels import dsp, dsp_depthwise
+from tinyml.kernels import dsp, dsp_depthwise, mve
 from tinyml.kernels.call import (
     ColumnAccess,
     ConstArray,
@@ -20,8 +20,8 @@ from tinyml.kernels.call import (
     RowAccess,
     RowLoop,
     Span,
-    WholeCall,
 )
+from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, table
 from tinyml.quant.params import LinearParams, conv_params, fully_connected_params
 
@@ -41,7 +41,7 @@ def conv(site: Site) -> KernelCall:
     rows = weights.reshape(out_channels, -1)
     if packed:
         rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
-    filters = (_dsp_filter_fields if packed else _filter_fields)(site, params, rows)
+    filters = _FILTERS.get(kernel.isa, _filter_fields)(site, params, rows)
     loop = _row_loop(site, op, height, width)
     if kernel.requires == "1x1":
         pixel: Fields = (("in_channels", in_channels), ("stride_x", op.stride[1]), *filters)
@@ -56,14 +56,11 @@ def conv(site: Site) -> KernelCall:
         ("input_zero_point", params.input_zero_point),
     )
     fields = (*((f"window.{name}", value) for name, value in window), *filters)
-    scratch = 2 * height * width * in_channels
-    if packed:
-        scratch = dsp.conv_scratch(height, width, in_channels, shared=kernel.requires == "w3")
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
-        scratch_bytes=scratch,
+        scratch_bytes=_conv_scratch(kernel, height, width, in_channels),
         scratch_macro=f"{kernel.scratch}({height}, {width}, {in_channels})",
     )
 
@@ -76,12 +73,16 @@ def depthwise_conv(site: Site) -> KernelCall:
     _, height, width, channels = weights.shape
     square = height == width and (op.multiplier, op.dilation[1]) == (1, 1) and op.stride[1] <= 2
     size = f"{height}x{width}"
-    features: tuple[str, ...] = (size,) if square else ()
-    if square and channels >= dsp_depthwise.QUAD:
-        features = (size, f"{size}x{dsp_depthwise.QUAD}")
-    kernel = site.kernel(*features)
+    window = mve.Window(height, width, op.stride[1], op.dilation[1], site.y.shape[2])
+    kernel = site.kernel(
+        *((size,) if square else ()),
+        *((f"{size}x{dsp_depthwise.QUAD}",) if square and channels >= dsp_depthwise.QUAD else ()),
+        *(("one to one",) if op.multiplier == 1 and window.serves(channels) else ()),
+    )
     params = conv_params(site.graph, site.node)
     loop = _row_loop(site, op, height, width)
+    if kernel.isa == "mve":
+        return _depthwise_mve(site, kernel, window, params, loop)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
         fields_of = _dsp_quad_fields if kernel.isa == "dsp" else _filter_fields
@@ -100,14 +101,38 @@ def depthwise_conv(site: Site) -> KernelCall:
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
 
+def _depthwise_mve(
+    site: Site, kernel: Kernel, window: mve.Window, params: LinearParams, loop: RowLoop
+) -> KernelCall:
+    op = site.node.op
+    assert isinstance(op, ops.DepthwiseConv2D)
+    weights = site.constant(1, DType.INT8)[0]
+    biases = _biases(site, params, weights.reshape(-1, weights.shape[2]).T)
+    fields: Fields = (
+        *_window_fields(op, window.height, window.width),
+        ("input_zero_point", params.input_zero_point),
+        ("pixels", window.pixels),
+        ("pairs", int(window.pairs)),
+        ("offsets", table("int32_t", window.offsets())),
+        *_mve_fields(params, window.blocks(params, biases, weights)),
+    )
+    sizes = (window.height, window.width, window.stride, window.dilation, window.pixels)
+    return KernelCall(
+        kernel.name,
+        OpStruct(kernel.struct, fields),
+        loop,
+        scratch_bytes=window.scratch_bytes,
+        scratch_macro=f"{kernel.scratch}({', '.join(map(str, sizes))})",
+    )
+
+
 def fully_connected(site: Site) -> KernelCall:
-    """FULLY_CONNECTED."""
+    """FULLY_CONNECTED: each of its vectors is a row."""
     kernel = site.kernel()
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
     in_features = weights.shape[1]
     layer: Fields = (
-        ("batches", site.x.size // in_features),
         ("in_features", in_features),
         ("weights_zero_point", params.weights_zero_point),
     )
@@ -121,9 +146,25 @@ def fully_connected(site: Site) -> KernelCall:
             ("scale_step", scales.shape[1] if len(scales) > 1 else 0),
         )
     else:
-        fields = (*layer, *_filter_fields(site, params, weights))
-    loop = WholeCall(("int8_t",), ("int8_t",))
+        filter_fields = _mve_filter_fields if kernel.isa == "mve" else _filter_fields
+        fields = (*layer, *filter_fields(site, params, weights))
+    batches = site.x.size // in_features
+    loop = RowLoop(
+        batches=1,
+        out_height=batches,
+        out_row_bytes=len(weights),
+        inputs=(RowAccess(count=1, height=batches, row_bytes=in_features),),
+        span=Span(1, 1, 0),
+    )
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
+def _conv_scratch(kernel: Kernel, height: int, width: int, in_channels: int) -> int:
+    """Bytes of scratch of a convolution with windows of this size, as its macro says."""
+    taps = height * width * in_channels
+    if kernel.isa == "dsp":
+        return dsp.conv_scratch(height, width, in_channels, shared=kernel.requires == "w3")
+    return 32 * mve.steps(taps) if kernel.isa == "mve" else 2 * taps
 
 
 def _window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int) -> Fields:
@@ -133,6 +174,19 @@ def _window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int
         ("stride_x", op.stride[1]),
         ("dilation_x", op.dilation[1]),
     )
+
+
+def _biases(
+    site: Site, params: LinearParams, weights: npt.NDArray[np.generic] | None
+) -> npt.NDArray[np.int32]:
+    """The biases; with `weights`, a row per channel, they take in the input's zero point."""
+    bias = np.zeros(len(params.multipliers), np.int64)
+    if site.optional(2) is not None:
+        bias = site.constant(2, DType.INT32).astype(np.int64)
+    if weights is not None:
+        sums = (weights.astype(np.int64) - params.weights_zero_point).sum(axis=1)
+        bias = bias - params.input_zero_point * sums
+    return bias.astype(np.int32)  # modulo 2**32, like the accumulator
 
 
 def _filter_fields(
@@ -158,19 +212,6 @@ def _filter_fields(
         ("filters.multipliers", table("int32_t", params.multipliers[:used])),
         ("filters.shifts", table("int8_t", params.shifts[:used])),
     )
-
-
-def _biases(
-    site: Site, params: LinearParams, weights: npt.NDArray[np.generic] | None
-) -> npt.NDArray[np.int32]:
-    """The biases; with `weights`, a row per channel, the input's zero point is taken in."""
-    bias = np.zeros(len(params.multipliers), np.int64)
-    if site.optional(2) is not None:
-        bias = site.constant(2, DType.INT32).astype(np.int64)
-    if weights is not None:
-        sums = (weights.astype(np.int64) - params.weights_zero_point).sum(axis=1)
-        bias = bias - params.input_zero_point * sums
-    return bias.astype(np.int32)  # modulo 2**32, like the accumulator
 
 
 def _dsp_filter_fields(
@@ -207,6 +248,28 @@ def _dsp_quad_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.g
         ("act_max", params.act_max),
         ("quads", table("int32_t", dsp_depthwise.quads(params, bias.data, weights))),
     )
+
+
+def _mve_filter_fields(
+    site: Site, params: LinearParams, weights: npt.NDArray[np.generic]
+) -> Fields:
+    """The `tinyml_mve_filters` member; `weights` has a row per channel."""
+    return _mve_fields(params, mve.blocks(params, _biases(site, params, weights), weights))
+
+
+def _mve_fields(params: LinearParams, blocks: npt.NDArray[np.int32]) -> Fields:
+    return (
+        ("filters.out_channels", len(params.multipliers)),
+        ("filters.output_zero_point", params.output_zero_point),
+        ("filters.act_min", params.act_min),
+        ("filters.act_max", params.act_max),
+        ("filters.exact", int(mve.needs_exact(params))),
+        ("filters.blocks", table("int32_t", blocks)),
+    )
+
+
+_FILTERS = {"dsp": _dsp_filter_fields, "mve": _mve_filter_fields}
+"""How the instruction sets that do not take `tinyml_filters` want their filters."""
 
 
 def _row_loop(
