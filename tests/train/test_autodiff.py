@@ -359,3 +359,18 @@ def test_saturated_outputs_stop_gradients() -> None:
     assert not any(gradient.any() for gradient in done.gradients.values())
     for name, value in high.items():
         np.testing.assert_array_equal(done.state.parameters[name], value)
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_strides_can_be_divided_out(precision: Precision) -> None:
+    """Of the weights of the last strided layer, which is behind no other."""
+    graph = residual_net(3)
+    tail = tail_of(graph)
+    options = TrainOptions(precision=precision, radius=2)
+    plain = outcome(tail, options, label(1)).gradients
+    divided = outcome(tail, replace(options, normalise_stride=True), label(1)).gradients
+    strided = [n for n in weighted_layers(graph) if getattr(n.op, "stride", (1, 1)) == (2, 2)][-1]
+    weights, bias = (str(name) for name in strided.inputs[1:])
+    np.testing.assert_array_equal(divided[weights], plain[weights] / 4)
+    np.testing.assert_array_equal(divided[bias], plain[bias])
+    assert plain[weights].any()
