@@ -70,6 +70,10 @@ pictures: $(VENV)/.dev  ## Draw the pictures of docs/planning.md from plans of r
 planners: $(VENV)/.dev  ## Plan what other planners published figures of; rewrite docs/planning.md
 	$(BIN)/python -m benchmarks.planners
 
+.PHONY: training
+training: $(VENV)/.dev  ## Compute what training costs and brings; rewrite benchmarks/training.md
+	$(BIN)/python -m benchmarks.training
+
 .PHONY: costs
 costs: $(VENV)/.dev tools  ## Measure what kernels cost, for what `tinyml plan` predicts
 	$(BIN)/python -m benchmarks.costs
