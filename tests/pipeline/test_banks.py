@@ -186,7 +186,7 @@ def test_the_plan_says_what_is_where() -> None:
 
 @pytest.mark.slow
 def test_a_real_model_on_a_board_as_it_is(tmp_path: Path) -> None:
-    """A map of 1.2 MB beside 512 KB of DTCM: most of what is accessed is in that."""
+    """Float maps of 1.2 MB beside 512 KB of DTCM: most of what is accessed is in that."""
     model, out = model_path("mcunetv2_large_224_int8"), tmp_path / "project"
     name, schedule = "qemu-cortex-m55", "layer"
     first, second = pipeline.plan(model, name, schedule=schedule).banks
