@@ -38,8 +38,8 @@ from tinyml.runners import open_target
 from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
 from tinyml.toolchain import build, elf_path
 
-EXAMPLES = {"CONV_2D": 240, "DEPTHWISE_CONV_2D": 180}
-"""How many cases of an operator are run; of others 120."""
+EXAMPLES = {"CONV_2D": 200, "DEPTHWISE_CONV_2D": 140}
+"""How many cases of an operator are run; of others 100."""
 
 LEAST_EXAMPLES = 10
 """Fewest examples that each kernel must be run with."""
@@ -181,7 +181,7 @@ def test_every_instruction_set_has_a_core() -> None:
 
 @pytest.mark.parametrize(("isa", "kind"), [(isa, kind) for isa in CORES for kind in kinds(isa)])
 def test_equals_reference(isa: str, kind: str, tmp_path: Path) -> None:
-    some = drawn(kind, EXAMPLES.get(kind, 120))
+    some = drawn(kind, EXAMPLES.get(kind, 100))
     if isa == "neon":
         some = [narrowed(one) if i % 4 else one for i, one in enumerate(some)]
     runs = check(some, load_board(CORES[isa]), tmp_path)
@@ -199,7 +199,7 @@ def test_equals_reference_below_a_relu(isa: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["qemu-cortex-m7", "qemu-cortex-m33"])
 def test_other_cores(name: str, tmp_path: Path) -> None:
-    some = [one for kind in kinds("dsp") for one in drawn(kind, 80)]
+    some = [one for kind in kinds("dsp") for one in drawn(kind, 60)]
     runs = check(some, load_board(name), tmp_path)
     assert {k.name for k in kernels() if k.isa == "dsp"} <= set(runs)
 
