@@ -21,12 +21,16 @@ from tinyml.kernels.call import KernelCall
 from tinyml.memory.check import check_plan
 from tinyml.options import FEEDS, PlanOptions
 from tinyml.planning import Plan
+from tinyml.schedule import search
 from tinyml.schedule.copies import Again
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.recompute import recomputed
 from tinyml.schedule.schedule import Feed, Schedule
 from tinyml.schedule.search import calls_of, front, patch_schedule, stream_schedule
 from tinyml.schedule.work import executed_macs
+
+CLOSE = 1.01
+"""An arena at most so many times its lower bound is taken without a look at other schedules."""
 
 DEFAULT_PATCHES = (4, 4)
 """The grid of patches that MCUNetV2 made known."""
@@ -66,7 +70,8 @@ class Candidate:
         found: list[Plan] = []
         for schedule in self.schedules:
             found.append(self._placed(schedule))
-            if found[0].memory.arena_bytes == found[0].memory.lower_bound:
+            memory_of_first = found[0].memory
+            if memory_of_first.arena_bytes <= CLOSE * memory_of_first.lower_bound:
                 break  # the others have more live bytes
         return min(found, key=lambda each: each.memory.arena_bytes)
 
@@ -123,15 +128,26 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     if options.schedule in ("auto", "layer") and feed is Feed.WHOLE:
         made.append(_candidate(graph, calls, layer_schedule(graph, calls.layers)))
     if options.schedule == "auto":
-        made += _front(graph, calls, feed, allowed)
+        trade_off = front(graph, calls.layers, calls.rows, feed=feed, macs_limit=allowed)
+        made += (_of_front(graph, calls, each) for each in trade_off)
+        least = min(each.peak for each in trade_off)
         for other in recomputed(
             graph, calls.rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed
         ):
             theirs = KernelCalls(
                 board, other.calls(calls.layers, kernels[0]), other.calls(calls.rows, kernels[1])
             )
-            found = _front(other.graph, theirs, feed, allowed)
-            made += (replace(each, again=other.chosen) for each in found)
+            trade_off = front(
+                other.graph, theirs.layers, theirs.rows, feed=feed, macs_limit=allowed
+            )
+            # More work is worth it only for less memory; and if it is not, still more is not.
+            better = [each for each in trade_off if each.peak < least]
+            if not better:
+                break
+            least = min(each.peak for each in better)
+            made += (
+                replace(_of_front(other.graph, theirs, each), again=other.chosen) for each in better
+            )
     if options.schedule == "stream":
         streams = stream_schedule(graph, calls.layers, calls.rows, feed=feed)
         made.append(_candidate(graph, calls, streams))
@@ -156,11 +172,8 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     return tuple(sorted(within, key=lambda each: (each.macs, each.streamed)))
 
 
-def _front(
-    graph: Graph, calls: KernelCalls, feed: Feed, macs_limit: int | None
-) -> Iterator[Candidate]:
-    for each in front(graph, calls.layers, calls.rows, feed=feed, macs_limit=macs_limit):
-        yield Candidate(graph, (each.schedule, *each.others), calls, each.macs)
+def _of_front(graph: Graph, calls: KernelCalls, found: search.Candidate) -> Candidate:
+    return Candidate(graph, (found.schedule, *found.others), calls, found.macs)
 
 
 def _candidate(graph: Graph, calls: KernelCalls, schedule: Schedule) -> Candidate:
