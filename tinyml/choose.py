@@ -4,10 +4,10 @@ The search (`schedule.search`) knows what a schedule needs up to the placement o
 here the candidates are placed, proven by the checker and compared by what came out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import groupby
+from itertools import chain, groupby
 
 from tinyml import memory, passes
 from tinyml.board import Board
@@ -15,19 +15,20 @@ from tinyml.emit.fit import check_fit
 from tinyml.emit.rooms import arena_rooms
 from tinyml.emit.view import model_view
 from tinyml.errors import PlanError
-from tinyml.ir.graph import Graph
+from tinyml.ir.graph import Graph, Node
 from tinyml.kernels import bind
 from tinyml.kernels.call import KernelCall
 from tinyml.memory.check import check_plan
 from tinyml.options import FEEDS, PlanOptions
 from tinyml.planning import Plan
-from tinyml.schedule import search
 from tinyml.schedule.copies import Again
 from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.recompute import recomputed
+from tinyml.schedule.recompute import Recomputed, recomputed
 from tinyml.schedule.schedule import Feed, Schedule
 from tinyml.schedule.search import calls_of, front, patch_schedule, stream_schedule
 from tinyml.schedule.work import executed_macs
+
+Binder = Callable[[Graph, Node], KernelCall]
 
 CLOSE = 1.01
 """An arena at most so many times its lower bound is taken without a look at other schedules."""
@@ -119,35 +120,18 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     if options.macs_limit is not None:
         allowed = int(options.macs_limit * sum(graph.macs(node) for node in graph.nodes))
     graph = passes.optimize(graph)
-    kernels = (partial(bind, isa=board.isa), partial(bind, isa=board.isa, flatten=False))
+    layer, row = _binders(board)
     calls = KernelCalls(
-        board, *({node.name: one(graph, node) for node in graph.nodes} for one in kernels)
+        board,
+        {node.name: layer(graph, node) for node in graph.nodes},
+        {node.name: row(graph, node) for node in graph.nodes},
     )
     feed = Feed(options.feed)
     made: list[Candidate] = []
     if options.schedule in ("auto", "layer") and feed is Feed.WHOLE:
         made.append(_candidate(graph, calls, layer_schedule(graph, calls.layers)))
     if options.schedule == "auto":
-        trade_off = front(graph, calls.layers, calls.rows, feed=feed, macs_limit=allowed)
-        made += (_of_front(graph, calls, each) for each in trade_off)
-        least = min(each.peak for each in trade_off)
-        for other in recomputed(
-            graph, calls.rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed
-        ):
-            theirs = KernelCalls(
-                board, other.calls(calls.layers, kernels[0]), other.calls(calls.rows, kernels[1])
-            )
-            trade_off = front(
-                other.graph, theirs.layers, theirs.rows, feed=feed, macs_limit=allowed
-            )
-            # More work is worth it only for less memory; and if it is not, still more is not.
-            better = [each for each in trade_off if each.peak < least]
-            if not better:
-                break
-            least = min(each.peak for each in better)
-            made += (
-                replace(_of_front(other.graph, theirs, each), again=other.chosen) for each in better
-            )
+        made += _trade_off(graph, calls, feed, allowed)
     if options.schedule == "stream":
         streams = stream_schedule(graph, calls.layers, calls.rows, feed=feed)
         made.append(_candidate(graph, calls, streams))
@@ -172,8 +156,33 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     return tuple(sorted(within, key=lambda each: (each.macs, each.streamed)))
 
 
-def _of_front(graph: Graph, calls: KernelCalls, found: search.Candidate) -> Candidate:
-    return Candidate(graph, (found.schedule, *found.others), calls, found.macs)
+def _binders(board: Board) -> tuple[Binder, Binder]:
+    """What binds a node as a whole layer, and row by row."""
+    return partial(bind, isa=board.isa), partial(bind, isa=board.isa, flatten=False)
+
+
+def _trade_off(
+    graph: Graph, calls: KernelCalls, feed: Feed, allowed: int | None
+) -> Iterator[Candidate]:
+    """Less memory for more work: of `graph`, then of graphs that compute more and more twice."""
+    layer, row = _binders(calls.board)
+    least = None
+    once = Recomputed(graph, (), 0)
+    twice = recomputed(graph, calls.rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed)
+    for each in chain([once], twice):
+        theirs = KernelCalls(
+            calls.board, each.calls(calls.layers, layer), each.calls(calls.rows, row)
+        )
+        found = front(each.graph, theirs.layers, theirs.rows, feed=feed, macs_limit=allowed)
+        # More work is worth it only for less memory; and if it is not, still more is not.
+        better = [one for one in found if least is None or one.peak < least]
+        if not better:
+            return
+        least = min(one.peak for one in better)
+        for one in better:
+            yield Candidate(
+                each.graph, (one.schedule, *one.others), theirs, one.macs, again=each.chosen
+            )
 
 
 def _candidate(graph: Graph, calls: KernelCalls, schedule: Schedule) -> Candidate:
@@ -226,15 +235,14 @@ def _preferred(found: Sequence[Candidate], options: PlanOptions) -> Iterator[Can
 
 def _elsewhere(graph: Graph, board: Board, options: PlanOptions) -> str:
     """What another way to feed the model would need, where that is less than allowed."""
-    allowed = options.sram
+    if options.sram is None or (options.schedule, options.feed) != ("auto", "whole"):
+        return ""
     for feed in FEEDS[1:]:
-        if allowed is None or options.schedule != "auto" or options.feed != "whole":
-            break
         try:
             others = candidates(graph, board, replace(options, feed=feed))
         except PlanError:
             continue
         least = min(each.arena_bytes for each in others)
-        if least <= allowed:
+        if least <= options.sram:
             return f", or --feed {feed}, which can do with {least:,}"
     return ""

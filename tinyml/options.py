@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypedDict
 
 from tinyml.errors import PlanError
+from tinyml.schedule.schedule import Feed, SegmentKind
 
-SCHEDULES = ("auto", "layer", "stream", "patch")
-FEEDS = ("whole", "rows", "pull")
+SCHEDULES = ("auto", *(kind.value for kind in SegmentKind))
+FEEDS = tuple(feed.value for feed in Feed)
 IOS = ("model", "int8")
 
 

@@ -33,10 +33,8 @@ def tiles(segment: Segment) -> Tiles:
         )
     if min(segment.program) < FEED or max(segment.program) >= nodes:
         raise PlanError(f"the program of ops {', '.join(segment.nodes)} has steps of others")
-    rows, start = [], 0
-    for band in segment.bands:
-        program = segment.program[start : start + band.steps]
-        start += band.steps
+    rows = []
+    for band, program in zip(segment.bands, segment.band_programs, strict=True):
         counts = [program.count(at) for at in (*range(nodes), FEED)]
         rows.append(
             tuple((first, first + n) for first, n in zip(band.first_rows, counts, strict=False))

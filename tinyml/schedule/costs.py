@@ -283,12 +283,7 @@ class Costs:
             if late.unit % unit:
                 unit = ALIGNMENT
             node = np.repeat(late.node, late.unit // unit)
-            first = np.full(len(node), line.ticks, np.int64)
-            last = np.full(len(node), -1, np.int64)
-            for piece in pieces:
-                where, when = spread(piece, unit)
-                np.minimum.at(first, where, when)
-                np.maximum.at(last, where, when)
+            first, last = line.lives(pieces, unit, len(node))
             there = last >= 0
             last[there & (node >= stop)] = end
             if found.writer is None or found.writer < start:

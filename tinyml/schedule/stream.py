@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 import numpy as np
-import numpy.typing as npt
 
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Accumulation, KernelCall, RowAccess, RowLoop
@@ -305,7 +304,7 @@ class _Run:
 
 def _row_input(tensor: str, access: RowAccess, steps: int) -> RowInput:
     """What steps 0, 1, ... read, each one output row."""
-    rows = rows_read(access, steps)
+    rows = access.rows_read(np.arange(steps))
     there = (rows >= 0) & (rows < access.height)
     last = np.where(there, rows, -1).max(axis=1)
     first = np.where(there, rows, access.height).min(axis=1)
@@ -318,11 +317,3 @@ def _row_input(tensor: str, access: RowAccess, steps: int) -> RowInput:
         tuple((last + 1).tolist()),
         (*oldest.tolist(), access.height),
     )
-
-
-def rows_read(access: RowAccess, steps: int) -> npt.NDArray[np.int64]:
-    """Per step and position, the row that is read; outside the tensor for padding."""
-    if access.table is not None:
-        return np.array(access.table, np.int64)
-    starts = np.arange(steps, dtype=np.int64) * access.stride - access.pad_top
-    return starts[:, None] + np.arange(access.count, dtype=np.int64) * access.dilation
