@@ -7,12 +7,17 @@ from tinyml.ir.graph import Graph
 from tinyml.kernels.call import KernelCall
 from tinyml.memory.banks import place_in_banks
 from tinyml.memory.lifetimes import lifetimes, merged
-from tinyml.memory.place import Placement, place
+from tinyml.memory.place import Placement, least_bytes, place
 from tinyml.memory.plan import MemoryPlan, live_bytes
 from tinyml.memory.stairs import height
 from tinyml.schedule.schedule import Schedule
 
-__all__ = ["plan_memory"]
+__all__ = ["least_memory", "plan_memory"]
+
+
+def least_memory(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> int:
+    """Bytes that no arena for `graph` run as `schedule` says can do without."""
+    return least_bytes(lifetimes(graph, schedule, calls))
 
 
 def plan_memory(
