@@ -59,6 +59,8 @@ class Emulator:
     """Debian package that installs `program`."""
     machine: str
     args: tuple[str, ...]
+    serial: int
+    """Which of the machine's serial ports the link runs over."""
     icount: tuple[str, ...]
     """Arguments that tie virtual time to instructions: one instruction is one nanosecond."""
     systick_hz: int
@@ -391,6 +393,7 @@ def _emulator(table: _Table) -> Emulator:
         package=table.take("package", str),
         machine=table.take("machine", str),
         args=table.strings("args", []),
+        serial=table.positive("serial", 0, least=0),
         icount=table.strings("icount"),
         systick_hz=table.positive("systick_hz"),
     )
