@@ -10,8 +10,13 @@ from tinyml.errors import BoardError
 from tinyml.resources import boards_dir, runtime_dir
 
 NAMES = [
+    "disco-f746ng",
     "host",
     "jetson-nano",
+    "nucleo-f446re",
+    "nucleo-h743zi",
+    "nucleo-l4r5zi",
+    "nucleo-u575zi",
     "qemu-cortex-m0",
     "qemu-cortex-m3",
     "qemu-cortex-m33",
@@ -59,6 +64,28 @@ def test_facts_of_the_stm32() -> None:
     assert board.emulator.machine == "netduinoplus2"
 
 
+@pytest.mark.parametrize(
+    ("name", "mhz", "memory"),
+    [
+        ("nucleo-f446re", 180, {"flash": 512, "sram": 128}),
+        ("nucleo-l4r5zi", 120, {"flash": 2048, "sram": 640}),
+        ("disco-f746ng", 216, {"flash": 1024, "itcm": 16, "dtcm": 64, "sram": 256}),
+        (
+            "nucleo-h743zi",
+            480,
+            {"flash": 2048, "itcm": 64, "dtcm": 128, "sram": 512, "sram_d2": 288, "sram_d3": 64},
+        ),
+        ("nucleo-u575zi", 160, {"flash": 2048, "sram": 768, "sram4": 16}),
+    ],
+)
+def test_facts_of_boards_of_st(name: str, mhz: int, memory: dict[str, int]) -> None:
+    board = load_board(name)
+    assert board.clock_hz == mhz * 10**6
+    assert {r.name: r.bytes >> 10 for r in board.regions if r.name != "backup"} == memory
+    assert board.region("code").origin == 0x0800_0000
+    assert all(flag in board.gcc_flags for flag in ("-mfloat-abi=hard", "-mthumb"))
+
+
 def test_facts_of_the_raspberry_pi_5() -> None:
     board = load_board("raspberry-pi-5")
     assert (board.kind, board.core) == ("linux", "cortex-a76")
@@ -71,7 +98,7 @@ def test_facts_of_the_raspberry_pi_5() -> None:
 def test_an_unknown_board_names_the_nearest() -> None:
     with pytest.raises(BoardError, match=r"unknown board 'stm23' \(did you mean stm32\?\)"):
         load_board("stm23")
-    with pytest.raises(BoardError, match="boards: host, jetson-nano, qemu-cortex-m0"):
+    with pytest.raises(BoardError, match="boards: disco-f746ng, host, jetson-nano, nucleo-f446re"):
         load_board("zzzzzz")
 
 
