@@ -23,6 +23,11 @@ _COMPILE = (
 _WARN = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 
 
+SHARED = ("-fPIC",)
+SHARED_LINK = ("-shared", "-Wl,--gc-sections", "-Wl,--no-undefined")
+"""What makes a shared library of a process board's objects, compiling and linking."""
+
+
 @dataclass(frozen=True, slots=True)
 class Flags:
     """Arguments, with paths relative to the project."""

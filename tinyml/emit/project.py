@@ -8,14 +8,16 @@ from typing import Any
 
 from tinyml.board import Board, load_board
 from tinyml.emit.fit import check_fit
-from tinyml.emit.flags import LINKER_SCRIPT, gcc_flags
+from tinyml.emit.flags import LINKER_SCRIPT, SHARED, SHARED_LINK, gcc_flags
 from tinyml.emit.manifest import MANIFEST, Manifest, make_manifest, read_manifest
 from tinyml.emit.render import render
 from tinyml.emit.runtime import runtime_files
 from tinyml.emit.view import ModelView, model_view
 from tinyml.errors import BuildError, ModelError
+from tinyml.ir.graph import Tensor
 from tinyml.planning import Plan
 from tinyml.schedule.copies import RECOMPUTED
+from tinyml.standalone import library
 
 MODEL_FILE = "model.tflite"
 """The model that the project was made from, so that its folder is enough to verify it."""
@@ -47,9 +49,19 @@ class Project:
         return _sources(self.manifest.files)
 
     @property
+    def model_sources(self) -> tuple[str, ...]:
+        """Those of them that are the model and its kernels, without the firmware around them."""
+        return _model_sources(self.manifest.files)
+
+    @property
     def include_dirs(self) -> tuple[str, ...]:
         """Where headers are, relative to `root`."""
         return _include_dirs(self.manifest.files)
+
+
+def library_file(name: str) -> str:
+    """Path of the shared library of the model `name`, in the project of a process board."""
+    return f"python/{name}/lib{name}.so"
 
 
 def emit(
@@ -119,11 +131,34 @@ def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dic
         view,
         board=board,
         sources=_sources(files),
+        model_sources=_model_sources(files),
+        library=library_file(view.name),
+        shared=(SHARED, SHARED_LINK),
         flags=gcc_flags(board, _include_dirs(files)),
     )
+    if board.is_process:
+        files |= _python_package(plan, view)
     files["README.md"] = _text("project/README.md.j2", view, board=board)
     files[MODEL_FILE] = source
     return dict(sorted(files.items()))
+
+
+def _python_package(plan: Plan, view: ModelView) -> dict[str, bytes]:
+    """The model for Python, by its shared library: what all have in common, and its own names."""
+    folder, ends = f"python/{view.name}", (plan.graph.inputs, plan.graph.outputs)
+    inputs, outputs = ([_end(plan.graph.tensors[name]) for name in names] for names in ends)
+    template = "project/process/package.py.j2"
+    return {
+        f"{folder}/__init__.py": _text(template, view, inputs=inputs, outputs=outputs),
+        f"{folder}/library.py": Path(library.__file__).read_bytes(),
+    }
+
+
+def _end(tensor: Tensor) -> library.End:
+    name, shape, dtype = tensor.name, tuple(tensor.shape), tensor.dtype.value
+    if tensor.quant is None or len(tensor.quant.scales) != 1:
+        return library.End(name, shape, dtype)
+    return library.End(name, shape, dtype, float(tensor.q.scale), int(tensor.q.zero_point))
 
 
 def _model_c(view: ModelView) -> dict[str, bytes]:
@@ -145,6 +180,10 @@ def _identity(files: Mapping[str, bytes]) -> str:
 
 def _sources(files: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(path for path in files if path.endswith((".c", ".S"))))
+
+
+def _model_sources(files: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(path for path in _sources(files) if path.startswith(("src/", "runtime/")))
 
 
 def _include_dirs(files: Mapping[str, Any]) -> tuple[str, ...]:

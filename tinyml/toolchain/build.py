@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyml.emit.project import Project
+from tinyml.emit.flags import SHARED, SHARED_LINK
+from tinyml.emit.project import Project, library_file
 from tinyml.errors import BuildError, PlanError
-from tinyml.toolchain.compilers import find_compiler
+from tinyml.toolchain.compilers import Compiler, find_compiler
 from tinyml.toolchain.sizes import Sizes, read_sizes
 
 _SECONDS = 600
@@ -62,6 +63,11 @@ def elf_path(project: Project) -> Path:
     return project.root.resolve() / "build" / name
 
 
+def library_path(project: Project) -> Path:
+    """Where the shared library of a process board's `project` is, once it has been built."""
+    return project.root.resolve() / library_file(project.manifest.name)
+
+
 def build(project: Project, compiler: str = "auto") -> Firmware:
     """Builds `project` into its folder `build/`; `compiler` is as for `find_compiler`.
 
@@ -70,18 +76,43 @@ def build(project: Project, compiler: str = "auto") -> Firmware:
     """
     tool = find_compiler(project.board, compiler)
     flags = tool.flags(project.board, project.include_dirs)
-    root = project.root.resolve()
-    objects = root / "build" / "objects"
-    objects.mkdir(parents=True, exist_ok=True)
     elf = elf_path(project)
     # A build that fails leaves no firmware of an earlier one behind.
     elf.unlink(missing_ok=True)
+    objects = _compile(project, tool, flags.compile, project.sources, "objects")
+    _link(project, tool, (*flags.link, *objects, *flags.libraries), elf)
+    return Firmware(project, elf, tool.version, read_sizes(elf))
+
+
+def build_library(project: Project, compiler: str = "auto") -> Path:
+    """Builds the model of a process board's `project` as a shared library; its path.
+
+    Errors as for `build`.
+    """
+    tool = find_compiler(project.board, compiler)
+    flags = tool.flags(project.board, project.include_dirs)
+    library = library_path(project)
+    library.unlink(missing_ok=True)
+    objects = _compile(project, tool, (*flags.compile, *SHARED), project.model_sources, "shared")
+    _link(
+        project, tool, (*project.board.gcc_flags, *SHARED_LINK, *objects, *flags.libraries), library
+    )
+    return library
+
+
+def _compile(
+    project: Project, tool: Compiler, flags: Sequence[str], sources: Sequence[str], folder: str
+) -> list[str]:
+    """The objects of `sources`, by paths in the project; those that are up to date stay."""
+    root = project.root.resolve()
+    objects = root / "build" / folder
+    objects.mkdir(parents=True, exist_ok=True)
     common = _digest(
-        [*tool.command, tool.version, *flags.compile],
+        [*tool.command, tool.version, *flags],
         (root / path for path in project.manifest.files if path.endswith(".h")),
     )
     # Debug information tells no one where the project was built, and so is the same everywhere.
-    command = (*tool.command, *flags.compile, f"-ffile-prefix-map={root}=.", "-c")
+    command = (*tool.command, *flags, f"-ffile-prefix-map={root}=.", "-c")
 
     def compile_one(source: str) -> Path:
         result = objects / f"{_digest([common, source], [root / source])}.o"
@@ -96,14 +127,16 @@ def build(project: Project, compiler: str = "auto") -> Firmware:
         return result
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        compiled = list(pool.map(compile_one, project.sources))
+        compiled = list(pool.map(compile_one, sources))
     for stale in set(objects.glob("*.o")) - set(compiled):
         stale.unlink(missing_ok=True)
-    paths = [str(path.relative_to(root)) for path in compiled]
-    target = str(elf.relative_to(root))
-    link = (*tool.command, *flags.link, *paths, *flags.libraries, "-o", target)
-    _run(link, root, "the link", project)
-    return Firmware(project, elf, tool.version, read_sizes(elf))
+    return [str(path.relative_to(root)) for path in compiled]
+
+
+def _link(project: Project, tool: Compiler, arguments: Sequence[str], result: Path) -> None:
+    root = project.root.resolve()
+    line = (*tool.command, *arguments, "-o", str(result.relative_to(root)))
+    _run(line, root, "the link", project)
 
 
 def _digest(words: Iterable[str], files: Iterable[Path]) -> str:
