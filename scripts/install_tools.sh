@@ -4,7 +4,7 @@
 #   scripts/install_tools.sh PYTHON GROUP...
 #
 # Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator), linux (the same
-# for 64-bit Arm boards with Linux), host (C and C++ compilers for the tests). Does nothing, and takes no time, when all is there.
+# for 64-bit Arm boards with Linux), host (C and C++ compilers and CMake for the tests). Does nothing, and takes no time, when all is there.
 set -euo pipefail
 
 python=$1
@@ -43,6 +43,7 @@ for group in "$@"; do
     host)
       need "gcc libc6-dev" compiles gcc
       need "g++" command -v g++
+      need "cmake make" command -v cmake
       ;;
     *)
       echo "install_tools.sh: unknown group '$group'" >&2

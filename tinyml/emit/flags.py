@@ -11,7 +11,7 @@ FREESTANDING = "freestanding"
 ENTRY = "tinyml_port_reset"
 """Said by the linker script, too, but Zig's own default would overrule that."""
 
-_COMPILE = (
+CODE = (
     "-std=c99",
     "-O2",
     "-g",
@@ -20,7 +20,8 @@ _COMPILE = (
     # Fused multiply-adds would make float results depend on the target.
     "-ffp-contract=off",
 )
-_WARN = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
+"""How all code is compiled, on whatever processor."""
+WARN = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 
 
 SHARED = ("-fPIC",)
@@ -42,7 +43,7 @@ def gcc_flags(board: Board, include_dirs: tuple[str, ...]) -> Flags:
     """For the board's GCC: bare metal with newlib; on a host for any of cc, gcc and clang."""
     # With a C library, its own headers count.
     includes = tuple(f"-I{folder}" for folder in include_dirs if folder != FREESTANDING)
-    compile_flags = (*board.gcc_flags, *_COMPILE, *_WARN, *board.define_flags, *includes)
+    compile_flags = (*board.gcc_flags, *CODE, *WARN, *board.define_flags, *includes)
     if board.is_process:
         static = ("-static",) if board.kind == "linux" else ()
         return Flags(compile_flags, (*board.gcc_flags, *static, "-Wl,--gc-sections"), ("-lm",))
@@ -61,7 +62,7 @@ def zig_flags(board: Board, include_dirs: tuple[str, ...]) -> Flags:
         flags = gcc_flags(replace(board, gcc_flags=board.clang_flags), include_dirs)
         return Flags((*flags.compile, "-fno-sanitize=undefined"), flags.link, flags.libraries)
     includes = tuple(f"-I{folder}" for folder in include_dirs)
-    compile_flags = (*_COMPILE, *_WARN, "-fno-sanitize=undefined", *board.define_flags, *includes)
+    compile_flags = (*CODE, *WARN, "-fno-sanitize=undefined", *board.define_flags, *includes)
     return Flags(
         (*board.clang_flags, *compile_flags),
         (*board.clang_flags, "-static", f"-Wl,--gc-sections,--entry={ENTRY}", f"-T{LINKER_SCRIPT}"),

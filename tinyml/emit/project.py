@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinyml.board import Board, load_board
+from tinyml.emit.cmake import cmake_files
 from tinyml.emit.fit import check_fit
 from tinyml.emit.flags import LINKER_SCRIPT, SHARED, SHARED_LINK, gcc_flags
 from tinyml.emit.manifest import MANIFEST, Manifest, make_manifest, read_manifest
@@ -124,21 +125,33 @@ def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dic
     files = runtime_files(plan.calls.values(), board)
     files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
     files["main.c"] = _text("project/main.c.j2", view, board=board)
-    if not board.is_process:
-        files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)
+    sources, model_sources = _sources(files), _model_sources(files)
+    flags = gcc_flags(board, _include_dirs(files))
     files["Makefile"] = _text(
         f"project/{'process' if board.is_process else 'baremetal'}/Makefile.j2",
         view,
         board=board,
-        sources=_sources(files),
-        model_sources=_model_sources(files),
+        sources=sources,
+        model_sources=model_sources,
         library=library_file(view.name),
         shared=(SHARED, SHARED_LINK),
-        flags=gcc_flags(board, _include_dirs(files)),
+        flags=flags,
     )
     if board.is_process:
         files |= _python_package(plan, view)
-    files["README.md"] = _text("project/README.md.j2", view, board=board)
+    else:
+        files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)
+        files |= cmake_files(
+            view,
+            board,
+            sources=sources,
+            model_sources=model_sources,
+            include_dirs=_include_dirs(files),
+            flags=flags,
+        )
+    files["README.md"] = _text(
+        "project/README.md.j2", view, board=board, library=library_file(view.name)
+    )
     files[MODEL_FILE] = source
     return dict(sorted(files.items()))
 
