@@ -7,7 +7,9 @@
 #include "tinyml_kernels.h"
 
 /* Sums are unsigned: they wrap by definition, and GCC needs no moves between signed and unsigned
- * registers in these loops, where nearly all instructions of a network are spent. */
+ * registers in these loops, where nearly all instructions of a network are spent. Products are
+ * ints, of any size: 16 bits hold them, and small processors multiply these several times as fast.
+ */
 
 /* acc[0..3] += x0.w0, x0.w1, x1.w0, x1.w1 over n elements */
 static inline void tinyml_dot2x2(uint32_t acc[4], const int8_t *x0, const int8_t *x1,
@@ -15,7 +17,7 @@ static inline void tinyml_dot2x2(uint32_t acc[4], const int8_t *x0, const int8_t
                                  int32_t n) {
   uint32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
   for (int32_t i = 0; i < n; ++i) {
-    const int32_t p = x0[i], q = x1[i], u = w0[i], v = w1[i];
+    const int p = x0[i], q = x1[i], u = w0[i], v = w1[i];
     a += (uint32_t)(p * u);
     b += (uint32_t)(p * v);
     c += (uint32_t)(q * u);
@@ -32,7 +34,7 @@ static inline void tinyml_dot1x2(uint32_t acc[2], const int8_t *x, const TINYML_
                                  const TINYML_FLASH int8_t *w1, int32_t n) {
   uint32_t a = acc[0], b = acc[1];
   for (int32_t i = 0; i < n; ++i) {
-    const int32_t p = x[i], u = w0[i], v = w1[i];
+    const int p = x[i], u = w0[i], v = w1[i];
     a += (uint32_t)(p * u);
     b += (uint32_t)(p * v);
   }
