@@ -29,8 +29,13 @@ IN_FLASH: Final = ("vectors", "code", "constants")
 SPREAD: Final = ("arena", "constants")
 """Sections that may have two regions: a fast one, and one for what that has no room for."""
 
-Kind = Literal["baremetal", "host", "linux"]
-"""What a program is there: all the software, a native process, a process of a Linux board."""
+Kind = Literal["baremetal", "library", "host", "linux"]
+"""What a program is there: all the software; a library's, in an ecosystem that brings the rest; a
+native process; a process of a Linux board."""
+
+Tested = Literal["run", "compiled", "data"]
+"""What the tests do with a board's firmware: run it (in an emulator, or here), compile all of it
+that comes from here, or nothing but read the board file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ class Emulator:
     serial: int
     """Which of the machine's serial ports the link runs over."""
     icount: tuple[str, ...]
-    """Arguments that tie virtual time to instructions: one instruction is one nanosecond."""
+    """Arguments that tie virtual time to instructions: one instruction is one nanosecond. None for
+    an emulator that counts cycles."""
     systick_hz: int
     """Rate of SysTick (processor clock) in virtual time."""
 
@@ -114,6 +120,11 @@ class Board:
     name: str
     title: str
     kind: Kind
+    ecosystem: str
+    """Of a library: the folder in codegen/ecosystems that gives it its form; "" elsewhere."""
+    target: str
+    """What the ecosystem itself calls the board; "" elsewhere."""
+    tested: Tested
     soc: str
     core: str
     isa: tuple[str, ...]
@@ -133,6 +144,8 @@ class Board:
     spill: tuple[tuple[str, str], ...]
     """Section (see SPREAD) -> name of the slower region that takes what the first has no room
     for; without those that have none."""
+    harvard: bool
+    """Whether data pointers do not reach constants (runtime_c/include/tinyml_flash.h)."""
     stack_bytes: int
     clock_hz: int
     """Processor clock that the port sets up on hardware; 0 for a process."""
@@ -144,7 +157,7 @@ class Board:
     @property
     def is_process(self) -> bool:
         """Whether its programs are processes, which an operating system gives memory."""
-        return self.kind != "baremetal"
+        return self.kind in ("host", "linux")
 
     def region(self, section: str) -> Region:
         """The region that `section` (one of SECTIONS) is placed in. Not for processes."""
@@ -164,7 +177,7 @@ class Board:
         facts = dict(self.defines)
         if not self.is_process:
             facts |= {"TINYML_PORT_CLOCK_HZ": self.clock_hz, "TINYML_PORT_BAUD": self.baud}
-        if self.emulator:
+        if self.emulator and self.emulator.icount:
             ratio = self.emulator.instructions_per_tick
             facts |= {
                 "TINYML_PORT_INSTRUCTIONS_NUMERATOR": ratio.numerator,
@@ -230,7 +243,8 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _board(name: str, soc: str, table: Table) -> Board:
     kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
     kind = kinds[table.one_of("kind", tuple(kinds))]
-    bare = kind == "baremetal"
+    bare = kind in ("baremetal", "library")
+    tested: dict[str, Tested] = {tested: tested for tested in get_args(Tested)}
     isa = table.strings("isa")
     if not isa or isa[-1] != "portable":
         raise table.error("isa", 'must end with "portable", which has every kernel')
@@ -240,6 +254,9 @@ def _board(name: str, soc: str, table: Table) -> Board:
         name=name,
         title=table.take("title", str),
         kind=kind,
+        ecosystem=table.take("ecosystem", str) if kind == "library" else "",
+        target=table.take("target", str) if kind == "library" else "",
+        tested=tested[table.one_of("tested", tuple(tested))],
         soc=soc,
         core=table.take("core", str),
         isa=isa,
@@ -251,6 +268,7 @@ def _board(name: str, soc: str, table: Table) -> Board:
         regions=regions,
         placement=tuple((section, names[0]) for section, names in placement),
         spill=tuple((section, names[1]) for section, names in placement if len(names) > 1),
+        harvard=table.take("harvard", bool, default=False),
         stack_bytes=table.positive("stack_bytes"),
         clock_hz=table.positive("clock_hz") if bare else 0,
         baud=table.positive("baud") if bare else 0,
@@ -366,14 +384,15 @@ def _user_emulator(table: Table) -> UserEmulator:
 
 
 def _emulator(table: Table) -> Emulator:
+    icount = table.strings("icount", [])
     emulator = Emulator(
         program=table.take("program", str),
         package=table.take("package", str),
         machine=table.take("machine", str),
         args=table.strings("args", []),
         serial=table.positive("serial", 0, least=0),
-        icount=table.strings("icount"),
-        systick_hz=table.positive("systick_hz"),
+        icount=icount,
+        systick_hz=table.positive("systick_hz") if icount else 1,
     )
     table.done()
     return emulator

@@ -77,7 +77,7 @@ static void finish(const block *b, int8_t *out) {
 /* Sums the products of one channel's windows and finishes them. Called through a pointer, so that
  * it has all registers for itself. The sums are signed: they are small, and compilers keep to the
  * order of signed additions, which is the one that needs the fewest registers. */
-typedef void windows(block *b, const int8_t *weights, int32_t channel, int8_t *out);
+typedef void windows(block *b, const TINYML_FLASH int8_t *weights, int32_t channel, int8_t *out);
 
 /* One row of the four windows, unrolled: all conditions are constant. */
 #define TINYML_TAP(sum, tap) \
@@ -128,11 +128,13 @@ typedef void windows(block *b, const int8_t *weights, int32_t channel, int8_t *o
   b->sums[3] = s;                          \
   finish(b, out);
 
-static void four_at_stride_1(block *b, const int8_t *weights, int32_t channel, int8_t *out) {
+static void four_at_stride_1(block *b, const TINYML_FLASH int8_t *weights, int32_t channel,
+                             int8_t *out) {
   TINYML_FOUR(1)
 }
 
-static void four_at_stride_2(block *b, const int8_t *weights, int32_t channel, int8_t *out) {
+static void four_at_stride_2(block *b, const TINYML_FLASH int8_t *weights, int32_t channel,
+                             int8_t *out) {
   TINYML_FOUR(2)
 }
 
@@ -150,7 +152,7 @@ static void four_at_stride_2(block *b, const int8_t *weights, int32_t channel, i
   pixels += SIZE;              \
   weights += SIZE;
 
-static void one(block *b, const int8_t *weights, int32_t channel, int8_t *out) {
+static void one(block *b, const TINYML_FLASH int8_t *weights, int32_t channel, int8_t *out) {
   const int8_t *const *pixels = b->pixels;
   int32_t sum = 0;
   TINYML_ROWS(TINYML_ONE_ROW, 1)
@@ -166,7 +168,7 @@ static inline void depthwise(const tinyml_depthwise_conv_square_s8_op *op, const
   const int32_t next_scale = f->per_channel ? 1 : 0;
   int8_t padding[RUN];
   block b;
-  memset(padding, op->input_zero_point, sizeof padding);
+  memset(padding, (int8_t)op->input_zero_point, sizeof padding);
   b.step = channels;
   b.output_zero_point = f->output_zero_point;
   b.act_min = f->act_min;
@@ -175,9 +177,9 @@ static inline void depthwise(const tinyml_depthwise_conv_square_s8_op *op, const
     b.count = tinyml_min(span->out_width - x, PIXELS);
     const int32_t columns = SIZE + (b.count == 1 ? 0 : PIXELS - 1) * stride;
     windows *const sum = b.count == 1 ? one : stride == 1 ? four_at_stride_1 : four_at_stride_2;
-    const int8_t *weights = f->weights;
-    const int32_t *multiplier = f->multipliers;
-    const int8_t *shift = f->shifts;
+    const TINYML_FLASH int8_t *weights = f->weights;
+    const TINYML_FLASH int32_t *multiplier = f->multipliers;
+    const TINYML_FLASH int8_t *shift = f->shifts;
     for (int32_t channel = 0; channel < channels; ++channel) {
       const int32_t lane = channel % RUN;
       if (lane == 0) {

@@ -7,14 +7,17 @@
 #include "tinyml_kernels.h"
 
 /* Sums are unsigned: they wrap by definition, and GCC needs no moves between signed and unsigned
- * registers in these loops, where nearly all instructions of a network are spent. */
+ * registers in these loops, where nearly all instructions of a network are spent. Products are
+ * ints, of any size: 16 bits hold them, and small processors multiply these several times as fast.
+ */
 
 /* acc[0..3] += x0.w0, x0.w1, x1.w0, x1.w1 over n elements */
 static inline void tinyml_dot2x2(uint32_t acc[4], const int8_t *x0, const int8_t *x1,
-                                 const int8_t *w0, const int8_t *w1, int32_t n) {
+                                 const TINYML_FLASH int8_t *w0, const TINYML_FLASH int8_t *w1,
+                                 int32_t n) {
   uint32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
   for (int32_t i = 0; i < n; ++i) {
-    const int32_t p = x0[i], q = x1[i], u = w0[i], v = w1[i];
+    const int p = x0[i], q = x1[i], u = w0[i], v = w1[i];
     a += (uint32_t)(p * u);
     b += (uint32_t)(p * v);
     c += (uint32_t)(q * u);
@@ -27,11 +30,11 @@ static inline void tinyml_dot2x2(uint32_t acc[4], const int8_t *x0, const int8_t
 }
 
 /* acc[0..1] += x.w0, x.w1 over n elements */
-static inline void tinyml_dot1x2(uint32_t acc[2], const int8_t *x, const int8_t *w0,
-                                 const int8_t *w1, int32_t n) {
+static inline void tinyml_dot1x2(uint32_t acc[2], const int8_t *x, const TINYML_FLASH int8_t *w0,
+                                 const TINYML_FLASH int8_t *w1, int32_t n) {
   uint32_t a = acc[0], b = acc[1];
   for (int32_t i = 0; i < n; ++i) {
-    const int32_t p = x[i], u = w0[i], v = w1[i];
+    const int p = x[i], u = w0[i], v = w1[i];
     a += (uint32_t)(p * u);
     b += (uint32_t)(p * v);
   }
@@ -40,7 +43,8 @@ static inline void tinyml_dot1x2(uint32_t acc[2], const int8_t *x, const int8_t 
 }
 
 /* acc + x.w over n elements */
-static inline uint32_t tinyml_dot(uint32_t acc, const int8_t *x, const int8_t *w, int32_t n) {
+static inline uint32_t tinyml_dot(uint32_t acc, const int8_t *x, const TINYML_FLASH int8_t *w,
+                                  int32_t n) {
   for (int32_t i = 0; i < n; ++i) acc += (uint32_t)(x[i] * w[i]);
   return acc;
 }
@@ -56,7 +60,7 @@ static inline int8_t tinyml_filtered(const tinyml_filters *f, uint32_t sum, int3
 static inline void tinyml_filter1(const tinyml_filters *f, const int8_t *x, int32_t n,
                                   uint32_t offset, int8_t *out) {
   const tinyml_filters g = *f; /* a copy that the stores through `out` cannot touch */
-  const int8_t *w = g.weights;
+  const TINYML_FLASH int8_t *w = g.weights;
   int32_t channel = 0;
   for (; channel + 2 <= g.out_channels; channel += 2, w += 2 * n) {
     uint32_t acc[2] = {(uint32_t)g.biases[channel] + offset,
@@ -75,7 +79,7 @@ static inline void tinyml_filter1(const tinyml_filters *f, const int8_t *x, int3
 static inline void tinyml_filter2(const tinyml_filters *f, const int8_t *x0, const int8_t *x1,
                                   int32_t n, int8_t *out) {
   const tinyml_filters g = *f; /* as above */
-  const int8_t *w = g.weights;
+  const TINYML_FLASH int8_t *w = g.weights;
   int8_t *out1 = out + g.out_channels;
   int32_t channel = 0;
   for (; channel + 2 <= g.out_channels; channel += 2, w += 2 * n) {

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyml.board import Board, load_board
 from tinyml.emit.cmake import cmake_files
+from tinyml.emit.ecosystem import additions, arranged, load_ecosystem
 from tinyml.emit.fit import check_fit
 from tinyml.emit.flags import LINKER_SCRIPT, SHARED, SHARED_LINK, gcc_flags
 from tinyml.emit.manifest import MANIFEST, Manifest, make_manifest, read_manifest
@@ -89,7 +90,7 @@ def emit(
     files = _render_all(plan, board, view, source)
     identity = _identity(files)
     stamped = model_view(plan, name=name, identity=identity, board=board)
-    files |= _model_c(stamped)
+    files |= _formed(_model_c(stamped), board)
     manifest = make_manifest(
         plan,
         name=view.name,
@@ -124,6 +125,9 @@ def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dic
     """Every file of the project but the manifest."""
     files = runtime_files(plan.calls.values(), board)
     files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
+    if board.kind == "library":
+        files = _formed(files, board) | additions(view, board, load_ecosystem(board.ecosystem))
+        return dict(sorted({**files, MODEL_FILE: source}.items()))
     files["main.c"] = _text("project/main.c.j2", view, board=board)
     sources, model_sources = _sources(files), _model_sources(files)
     flags = gcc_flags(board, _include_dirs(files))
@@ -174,6 +178,11 @@ def _end(tensor: Tensor) -> library.End:
     return library.End(name, shape, dtype, float(tensor.q.scale), int(tensor.q.zero_point))
 
 
+def _formed(files: dict[str, bytes], board: Board) -> dict[str, bytes]:
+    """C files where the board's projects have them."""
+    return arranged(files, load_ecosystem(board.ecosystem)) if board.ecosystem else files
+
+
 def _model_c(view: ModelView) -> dict[str, bytes]:
     return {f"src/{view.name}.c": _text("model.c.j2", view)}
 
@@ -192,7 +201,7 @@ def _identity(files: Mapping[str, bytes]) -> str:
 
 
 def _sources(files: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(sorted(path for path in files if path.endswith((".c", ".S"))))
+    return tuple(sorted(path for path in files if path.endswith((".c", ".cpp", ".S"))))
 
 
 def _model_sources(files: Mapping[str, Any]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def runtime_files(calls: Iterable[KernelCall], board: Board) -> dict[str, bytes]
     for folder in board.port:
         for path in _files(root / "port" / folder):
             wanted[path] = f"port/{folder}/{path.name}"
-    if not board.is_process:
+    if board.kind == "baremetal":
         for path in _files(root / FREESTANDING):
             wanted[path] = f"{FREESTANDING}/{path.name}"
     for name in ("tinyml.h", "tinyml_generated.h"):
@@ -41,7 +41,7 @@ def runtime_files(calls: Iterable[KernelCall], board: Board) -> dict[str, bytes]
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in {".c", ".h", ".S"})
+    return sorted(path for path in folder.iterdir() if path.suffix in {".c", ".cpp", ".h", ".S"})
 
 
 def _included(content: Mapping[Path, bytes], root: Path) -> set[Path]:

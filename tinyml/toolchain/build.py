@@ -4,15 +4,15 @@ import hashlib
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyml.emit.flags import SHARED, SHARED_LINK
 from tinyml.emit.project import Project, library_file
 from tinyml.errors import BuildError, PlanError
-from tinyml.toolchain.compilers import Compiler, find_compiler
+from tinyml.toolchain.arduino import sketch_recipe
+from tinyml.toolchain.recipe import Recipe, firmware_recipe, library_recipe, shared_recipe
 from tinyml.toolchain.sizes import Sizes, read_sizes
 
 _SECONDS = 600
@@ -71,17 +71,22 @@ def library_path(project: Project) -> Path:
 def build(project: Project, compiler: str = "auto") -> Firmware:
     """Builds `project` into its folder `build/`; `compiler` is as for `find_compiler`.
 
+    A library becomes a firmware where its ecosystem's core is installed (which brings its own
+    compiler); elsewhere all of its C is compiled, into one object.
+
     Raises MissingToolError without a compiler, BuildError when it refuses the
     code, PlanError when the firmware turns out larger than the board's memory.
     """
-    tool = find_compiler(project.board, compiler)
-    flags = tool.flags(project.board, project.include_dirs)
-    elf = elf_path(project)
-    # A build that fails leaves no firmware of an earlier one behind.
-    elf.unlink(missing_ok=True)
-    objects = _compile(project, tool, flags.compile, project.sources, "objects")
-    _link(project, tool, (*flags.link, *objects, *flags.libraries), elf)
-    return Firmware(project, elf, tool.version, read_sizes(elf))
+    if project.board.kind != "library":
+        return _build(project, firmware_recipe(project, compiler), elf_path(project))
+    recipe = _SKETCHES[project.board.ecosystem](project)
+    if recipe is not None:
+        return _build(project, recipe, elf_path(project))
+    return _build(project, library_recipe(project, compiler), elf_path(project).with_suffix(".o"))
+
+
+_SKETCHES: dict[str, Callable[[Project], Recipe | None]] = {"arduino": sketch_recipe}
+"""What builds the firmware of a library, by ecosystem."""
 
 
 def build_library(project: Project, compiler: str = "auto") -> Path:
@@ -89,54 +94,48 @@ def build_library(project: Project, compiler: str = "auto") -> Path:
 
     Errors as for `build`.
     """
-    tool = find_compiler(project.board, compiler)
-    flags = tool.flags(project.board, project.include_dirs)
     library = library_path(project)
-    library.unlink(missing_ok=True)
-    objects = _compile(project, tool, (*flags.compile, *SHARED), project.model_sources, "shared")
-    _link(
-        project, tool, (*project.board.gcc_flags, *SHARED_LINK, *objects, *flags.libraries), library
-    )
+    _make(project, shared_recipe(project, compiler), library, "shared")
     return library
 
 
-def _compile(
-    project: Project, tool: Compiler, flags: Sequence[str], sources: Sequence[str], folder: str
-) -> list[str]:
-    """The objects of `sources`, by paths in the project; those that are up to date stay."""
+def _build(project: Project, recipe: Recipe, product: Path) -> Firmware:
+    _make(project, recipe, product, "objects")
+    return Firmware(project, product, recipe.compiler, read_sizes(product))
+
+
+def _make(project: Project, recipe: Recipe, product: Path, folder: str) -> None:
+    """Follows the recipe, with the objects in `folder`."""
     root = project.root.resolve()
     objects = root / "build" / folder
     objects.mkdir(parents=True, exist_ok=True)
-    common = _digest(
-        [*tool.command, tool.version, *flags],
+    # A build that fails leaves no firmware of an earlier one behind.
+    product.unlink(missing_ok=True)
+    headers = _digest(
+        [recipe.compiler],
         (root / path for path in project.manifest.files if path.endswith(".h")),
     )
-    # Debug information tells no one where the project was built, and so is the same everywhere.
-    command = (*tool.command, *flags, f"-ffile-prefix-map={root}=.", "-c")
 
     def compile_one(source: str) -> Path:
-        result = objects / f"{_digest([common, source], [root / source])}.o"
+        command = recipe.compile(source, "OBJECT")
+        result = objects / f"{_digest([headers, *command], [root / source])}.o"
         if not result.is_file():
             # No other build, nor an interrupted one, leaves half an object under this name.
             part = result.with_suffix(f".{os.getpid()}.part")
             try:
-                _run((*command, source, "-o", str(part)), root, source, project)
+                _run(recipe.compile(source, str(part.relative_to(root))), root, source, project)
                 part.replace(result)
             finally:
                 part.unlink(missing_ok=True)
         return result
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        compiled = list(pool.map(compile_one, sources))
+        compiled = list(pool.map(compile_one, recipe.sources))
     for stale in set(objects.glob("*.o")) - set(compiled):
         stale.unlink(missing_ok=True)
-    return [str(path.relative_to(root)) for path in compiled]
-
-
-def _link(project: Project, tool: Compiler, arguments: Sequence[str], result: Path) -> None:
-    root = project.root.resolve()
-    line = (*tool.command, *arguments, "-o", str(result.relative_to(root)))
-    _run(line, root, "the link", project)
+    paths = [str(path.relative_to(root)) for path in compiled]
+    for command in recipe.link(paths, str(product.relative_to(root))):
+        _run(command, root, "the link", project)
 
 
 def _digest(words: Iterable[str], files: Iterable[Path]) -> str:
