@@ -98,7 +98,7 @@ def test_facts_of_the_raspberry_pi_5() -> None:
 def test_an_unknown_board_names_the_nearest() -> None:
     with pytest.raises(BoardError, match=r"unknown board 'stm23' \(did you mean stm32\?\)"):
         load_board("stm23")
-    with pytest.raises(BoardError, match="boards: disco-f746ng, host, jetson-nano, nucleo-f446re"):
+    with pytest.raises(BoardError, match="boards: " + ", ".join(list_boards())):
         load_board("zzzzzz")
 
 
