@@ -45,7 +45,7 @@ for group in "$@"; do
     avr)
       need "gcc-avr avr-libc" compiles avr-gcc -mmcu=atmega2560
       need "arduino-core-avr" test -f /usr/share/arduino/hardware/arduino/avr/platform.txt
-      need "libsimavr-dev" test -f /usr/include/simavr/sim_avr.h
+      need "simavr libsimavr-dev" test -f /usr/include/simavr/sim_avr.h
       need "gcc libc6-dev" compiles gcc
       ;;
     host)

@@ -25,9 +25,9 @@ static void answer(uint8_t status, const void *first, size_t first_bytes, const 
 }
 
 /* Bytes of the first arena. */
-static size_t first_bytes(void) {
+static uint32_t first_bytes(void) {
   const tinyml_model_info *model = server->config->model;
-  return (size_t)(model->arena_bytes - model->more_bytes);
+  return model->arena_bytes - model->more_bytes;
 }
 
 uint8_t *tinyml_link_place(uint32_t offset) {
@@ -146,7 +146,7 @@ static void run_once(tinyml_link_status (*request)(const uint8_t *fields), const
 
 static void paint(uint8_t pattern) {
   server->next_row = 0;
-  memset(server->config->arena, pattern, first_bytes());
+  memset(server->config->arena, pattern, (size_t)first_bytes());
   if (server->config->more != NULL) {
     memset(server->config->more, pattern, (size_t)server->config->model->more_bytes);
   }
@@ -162,7 +162,7 @@ static uint32_t touched(const uint8_t *arena, uint32_t bytes, uint8_t pattern) {
 
 static void marks(uint8_t pattern) {
   const tinyml_link_config *config = server->config;
-  const uint32_t reply[3] = {touched(config->arena, (uint32_t)first_bytes(), pattern),
+  const uint32_t reply[3] = {touched(config->arena, first_bytes(), pattern),
                              touched(config->more, config->model->more_bytes, pattern),
                              tinyml_port_stack_used(pattern)};
   answer(TINYML_LINK_OK, reply, sizeof reply, "", 0);

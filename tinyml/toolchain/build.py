@@ -6,7 +6,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinyml.emit.project import Project, library_file
@@ -68,24 +68,25 @@ def library_path(project: Project) -> Path:
     return project.root.resolve() / library_file(project.manifest.name)
 
 
-def build(project: Project, compiler: str = "auto") -> Firmware:
+def build(project: Project, compiler: str = "auto", *, sketch: str = "") -> Firmware:
     """Builds `project` into its folder `build/`; `compiler` is as for `find_compiler`.
 
     A library becomes a firmware where its ecosystem's core is installed (which brings its own
-    compiler); elsewhere all of its C is compiled, into one object.
+    compiler); elsewhere all of its C is compiled, into one object. `sketch` is another program
+    of the library's than the one that serves the link, by its path.
 
     Raises MissingToolError without a compiler, BuildError when it refuses the
     code, PlanError when the firmware turns out larger than the board's memory.
     """
     if project.board.kind != "library":
         return _build(project, firmware_recipe(project, compiler), elf_path(project))
-    recipe = _SKETCHES[project.board.ecosystem](project)
+    recipe = _SKETCHES[project.board.ecosystem](project, sketch)
     if recipe is not None:
         return _build(project, recipe, elf_path(project))
     return _build(project, library_recipe(project, compiler), elf_path(project).with_suffix(".o"))
 
 
-_SKETCHES: dict[str, Callable[[Project], Recipe | None]] = {"arduino": sketch_recipe}
+_SKETCHES: dict[str, Callable[[Project, str], Recipe | None]] = {"arduino": sketch_recipe}
 """What builds the firmware of a library, by ecosystem."""
 
 
@@ -101,7 +102,11 @@ def build_library(project: Project, compiler: str = "auto") -> Path:
 
 def _build(project: Project, recipe: Recipe, product: Path) -> Firmware:
     _make(project, recipe, product, "objects")
-    return Firmware(project, product, recipe.compiler, read_sizes(product))
+    sizes = read_sizes(product)
+    if project.board.harvard:  # tables are in the section of the instructions
+        tables = project.manifest.const_bytes
+        sizes = replace(sizes, code=sizes.code - tables, constants=sizes.constants + tables)
+    return Firmware(project, product, recipe.compiler, sizes)
 
 
 def _make(project: Project, recipe: Recipe, product: Path, folder: str) -> None:
