@@ -1,14 +1,12 @@
 """Tools and devices that are not there: programs on a PATH of its own, a list of ports."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from serial.tools import list_ports
 
-# cat, printf and others come with the shell, which needs no PATH.
 _RECORD = """#!/bin/sh
 printf '%s\\n' "$(basename "$0")" "$@" > "{log}"
 echo "words of its own"
@@ -64,6 +62,3 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 def _which(tool: str) -> str:
     folders = [Path(folder) / tool for folder in ("/bin", "/usr/bin")]
     return next(str(path) for path in folders if os.access(path, os.X_OK))
-
-
-Built = Callable[[str], Path]

@@ -58,14 +58,20 @@ static void hand_over(uint32_t pin) {
   GPIO(pin, MODER) = with_field(GPIO(pin, MODER), NUMBER(pin), 2u, 2u); /* alternate function */
 }
 
+/* clock_hz / baud, rounded; low-power ones count in 1/256. All in 32 bits: a division of 64 bits is
+ * a kilobyte of code. */
+static uint32_t divider(uint32_t clock_hz) {
+  const uint32_t parts = TINYML_PORT_UART_LOW_POWER ? 256u : 1u;
+  const uint32_t whole = clock_hz / TINYML_PORT_BAUD, rest = clock_hz % TINYML_PORT_BAUD;
+  return parts * whole + (parts * rest + TINYML_PORT_BAUD / 2u) / TINYML_PORT_BAUD;
+}
+
 static void start_uart(uint32_t clock_hz) {
-  /* Low-power ones count in 1/256 of a clock. */
-  const uint64_t fine = TINYML_PORT_UART_LOW_POWER ? 256u * (uint64_t)clock_hz : clock_hz;
   REG32(TINYML_PORT_UART_ENABLE) |= UINT32_C(1) << TINYML_PORT_UART_ENABLE_BIT;
   (void)REG32(TINYML_PORT_UART_ENABLE);
   hand_over(TINYML_PORT_TX_PIN);
   hand_over(TINYML_PORT_RX_PIN);
-  UART_BRR = (uint32_t)((fine + TINYML_PORT_BAUD / 2u) / TINYML_PORT_BAUD);
+  UART_BRR = divider(clock_hz);
 #if TINYML_PORT_UART_GENERATION != 1
   UART_CR3 |= CR3_OVRDIS; /* a lost byte is found by the link; an error flag would stop it */
 #endif

@@ -44,8 +44,9 @@
 #define D3CR_VOSRDY (1u << 13)
 #define D3CR_VOS1 (3u << 14)
 #define PWRCR_ODEN (1u << 0)
-#define ACR_OLD 0x22u /* 2 wait states, programming delay 2: for an AXI clock of 200 MHz in VOS1 \
-                       */
+#define ACR_OLD                                                                    \
+  0x22u /* 2 wait states, programming delay 2: for an AXI clock of 200 MHz in VOS1 \
+         */
 
 static const stm32_clocks internal = {HSI_HZ, HSI_HZ, HSI_HZ};
 
