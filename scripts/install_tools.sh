@@ -4,7 +4,7 @@
 #   scripts/install_tools.sh PYTHON GROUP...
 #
 # Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator),
-# host (C and C++ compilers for the tests). Does nothing, and takes no time, when all is there.
+# riscv (the same for RISC-V), host (C and C++ compilers for the tests). Does nothing, and takes no time, when all is there.
 set -euo pipefail
 
 python=$1
@@ -35,6 +35,11 @@ for group in "$@"; do
       need "gcc-arm-none-eabi libnewlib-arm-none-eabi" \
         compiles arm-none-eabi-gcc --specs=nano.specs -mcpu=cortex-m4 -mthumb
       need "qemu-system-arm" command -v qemu-system-arm
+      ;;
+    riscv)
+      need "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf" \
+        compiles riscv64-unknown-elf-gcc --specs=picolibc.specs -march=rv32imc -mabi=ilp32
+      need "qemu-system-misc" command -v qemu-system-riscv32
       ;;
     host)
       need "gcc libc6-dev" compiles gcc

@@ -55,13 +55,27 @@ class Emulator:
     args: tuple[str, ...]
     icount: tuple[str, ...]
     """Arguments that tie virtual time to instructions: one instruction is one nanosecond."""
-    systick_hz: int
-    """Rate of SysTick (processor clock) in virtual time."""
+    counter_hz: int
+    """Rate of the port's counter in virtual time: SysTick (processor clock) on a Cortex-M."""
 
     @property
     def instructions_per_tick(self) -> Fraction:
-        """Guest instructions per SysTick tick under `icount`, exactly."""
-        return Fraction(10**9, self.systick_hz)
+        """Guest instructions per tick of the counter under `icount`, exactly."""
+        return Fraction(10**9, self.counter_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """GCC for a target."""
+
+    gcc: tuple[str, ...]
+    """Names of the compiler, the preferred first."""
+    objcopy: str
+    """What turns an ELF file into a plain image; "" where programs are loaded as they are."""
+    package: str
+    """Debian packages that install it."""
+    libc: tuple[str, ...]
+    """What selects the C library (compiling and linking)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +90,12 @@ class Board:
     isa: tuple[str, ...]
     """Kernel instruction sets in order of preference; the last is "portable"."""
     gcc_flags: tuple[str, ...]
-    """What selects the CPU for arm-none-eabi-gcc (compiling and linking)."""
+    """What selects the CPU for GCC (compiling and linking)."""
     clang_flags: tuple[str, ...]
     """The same for clang and `zig cc`."""
     port: tuple[str, ...]
     """Folders under runtime_c/port; every C file in them is part of the firmware."""
+    toolchain: Toolchain
     defines: tuple[tuple[str, int], ...]
     """C macros that tell the port its addresses and rates."""
     regions: tuple[Region, ...]
@@ -239,6 +254,7 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         gcc_flags=table.strings("gcc_flags"),
         clang_flags=table.strings("clang_flags"),
         port=table.strings("port"),
+        toolchain=_toolchain(table.table("toolchain")),
         defines=_defines(table.table("defines", optional=True)),
         regions=regions,
         placement=_placement(table.table("placement", optional=not bare), regions, bare=bare),
@@ -301,6 +317,19 @@ def _defines(table: _Table) -> tuple[tuple[str, int], ...]:
     return tuple((name, table.positive(name, least=0)) for name in names)
 
 
+def _toolchain(table: _Table) -> Toolchain:
+    toolchain = Toolchain(
+        gcc=table.strings("gcc"),
+        objcopy=table.take("objcopy", str, ""),
+        package=table.take("package", str),
+        libc=table.strings("libc", []),
+    )
+    if not toolchain.gcc:
+        raise table.error("gcc", "must name a compiler")
+    table.done()
+    return toolchain
+
+
 def _emulator(table: _Table) -> Emulator:
     emulator = Emulator(
         program=table.take("program", str),
@@ -308,7 +337,7 @@ def _emulator(table: _Table) -> Emulator:
         machine=table.take("machine", str),
         args=table.strings("args", []),
         icount=table.strings("icount"),
-        systick_hz=table.positive("systick_hz"),
+        counter_hz=table.positive("counter_hz"),
     )
     table.done()
     return emulator

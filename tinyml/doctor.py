@@ -19,6 +19,12 @@ class _Program:
 _PROGRAMS = (
     _Program("arm-none-eabi-gcc", "building firmware for Cortex-M", "gcc-arm-none-eabi"),
     _Program("qemu-system-arm", "running firmware without a board", "qemu-system-arm"),
+    _Program(
+        "riscv64-unknown-elf-gcc",
+        "building firmware for RISC-V (qemu-riscv32)",
+        "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+    ),
+    _Program("qemu-system-riscv32", "running it without a board", "qemu-system-misc"),
     _Program("gcc", "building for this computer (--board host)", "gcc"),
 )
 
@@ -42,7 +48,7 @@ def diagnose() -> DoctorReport:
     """Look for every program and package; `ok` when all that is needed is there.
 
     The compiler for Cortex-M may be arm-none-eabi-gcc or the `ziglang` package:
-    either is enough.
+    either is enough. Those for RISC-V are asked for by its boards alone.
     """
     programs = [_program(program) for program in _PROGRAMS]
     zig = _package("ziglang", "building where there is no arm-none-eabi-gcc or gcc")

@@ -17,6 +17,7 @@ NAMES = [
     "qemu-cortex-m4",
     "qemu-cortex-m55",
     "qemu-cortex-m7",
+    "qemu-riscv32",
     "stm32",
 ]
 
@@ -79,8 +80,8 @@ def changed(tmp_path: Path, name: str, old: str, new: str) -> Path:
         ('soc = "stm32f405"', "soc = 4", "soc: must be str"),
         ('title = "STM32F405', 'titel = "STM32F405', "title: is missing"),
         ("[emulator]", "colour = 3\n[emulator]", "defines.colour: must start with TINYML_PORT_"),
-        ("systick_hz = 168_000_000", "systick_hz = 0", "emulator.systick_hz: must be at least 1"),
-        ("systick_hz = 168_000_000", "systick_hz = true", "emulator.systick_hz: must be int"),
+        ("counter_hz = 168_000_000", "counter_hz = 0", "emulator.counter_hz: must be at least 1"),
+        ("counter_hz = 168_000_000", "counter_hz = true", "emulator.counter_hz: must be int"),
         ('icount = ["-icount", "shift=0"]', "icount = [1]", "icount: must be a list of strings"),
         ('machine = "netduinoplus2"', 'machine = "m"\nx = 1', "emulator.x: is not a key"),
         ("[emulator]", "[emulator", "board.toml: "),

@@ -34,16 +34,17 @@ class Flags:
 
 
 def gcc_flags(board: Board, include_dirs: tuple[str, ...]) -> Flags:
-    """For arm-none-eabi-gcc with newlib; on a host for any of cc, gcc and clang."""
+    """For the board's GCC and its C library; on a host for any of cc, gcc and clang."""
     # With a C library, its own headers count.
     includes = tuple(f"-I{folder}" for folder in include_dirs if folder != FREESTANDING)
-    compile_flags = (*board.gcc_flags, *_COMPILE, *_WARN, *board.define_flags, *includes)
+    target = (*board.gcc_flags, *board.toolchain.libc)
+    compile_flags = (*target, *_COMPILE, *_WARN, *board.define_flags, *includes)
     if board.kind == "host":
         return Flags(compile_flags, ("-Wl,--gc-sections",), ("-lm",))
-    link = ("-nostartfiles", "-static", "--specs=nano.specs", "-Wl,--gc-sections")
+    link = ("-nostartfiles", "-static", "-Wl,--gc-sections")
     return Flags(
         compile_flags,
-        (*board.gcc_flags, *link, "-Wl,--fatal-warnings", f"-T{LINKER_SCRIPT}"),
+        (*target, *link, "-Wl,--fatal-warnings", f"-T{LINKER_SCRIPT}"),
         ("-lm",),
     )
 

@@ -11,8 +11,6 @@ from tinyml.board import Board
 from tinyml.emit.flags import Flags, gcc_flags, zig_flags
 from tinyml.errors import BuildError, MissingToolError
 
-_APT = "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
-_APT_HOST = "sudo apt-get install gcc libc6-dev"
 _PIP = "pip install ziglang"
 _SECONDS = 60
 
@@ -35,7 +33,7 @@ class Compiler:
 def find_compiler(board: Board, wanted: str = "auto") -> Compiler:
     """The compiler for `board`.
 
-    `wanted` is "gcc" (on a host: cc, gcc or clang), "zig", or "auto": gcc where it
+    `wanted` is "gcc" (on a host any of cc, gcc and clang), "zig", or "auto": gcc where it
     is installed, else zig. MissingToolError, with the command that installs it,
     when there is none; BuildError for another name.
     """
@@ -47,8 +45,8 @@ def find_compiler(board: Board, wanted: str = "auto") -> Compiler:
         if command:
             family_name: Literal["gcc", "zig"] = "zig" if family == "zig" else "gcc"
             return Compiler(family_name, command, _version(command, family_name))
-    apt = _APT if board.kind == "baremetal" else _APT_HOST
-    name = "arm-none-eabi-gcc" if board.kind == "baremetal" else "a C compiler"
+    apt = f"sudo apt-get install {board.toolchain.package}"
+    name = "a C compiler" if board.kind == "host" else board.toolchain.gcc[0]
     if wanted == "zig":
         raise MissingToolError("zig is not installed", hint=_PIP)
     raise MissingToolError(
@@ -57,8 +55,7 @@ def find_compiler(board: Board, wanted: str = "auto") -> Compiler:
 
 
 def _gcc(board: Board) -> tuple[str, ...]:
-    names = ("arm-none-eabi-gcc",) if board.kind == "baremetal" else ("cc", "gcc", "clang")
-    for name in names:
+    for name in board.toolchain.gcc:
         path = shutil.which(name)
         if path:
             return (path,)
