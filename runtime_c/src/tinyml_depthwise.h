@@ -12,8 +12,8 @@
 
 #include <string.h>
 
-#include "tinyml_filters.h"
 #include "tinyml_kernels.h"
+#include "tinyml_rescale.h"
 #include "tinyml_window.h"
 
 enum {
@@ -28,13 +28,7 @@ typedef struct {
   const int8_t *pixels[SIZE * COLUMNS]; /* row by row */
   int32_t count;                        /* of output pixels */
   int32_t step;                         /* from one output to the next */
-  int32_t output_zero_point;
-  int32_t act_min;
-  int32_t act_max;
-  uint32_t bias; /* these three for one channel */
-  int32_t multiplier;
-  int32_t shift;
-  int32_t sums[PIXELS];
+  const tinyml_filters *filters;
 } block;
 
 /* Points at `columns` pixels of every row, from pixel `origin` on, at channel `channel`. */
@@ -51,33 +45,43 @@ static void point(const int8_t **pixels, int32_t columns, const int8_t *const *r
   }
 }
 
-/* Makes outputs of one channel's sums. */
-static void finish(const block *b, int8_t *out) {
-  const uint32_t bias = b->bias;
-  const int32_t multiplier = b->multiplier, shift = b->shift;
-  const int32_t zero_point = b->output_zero_point, low = b->act_min, high = b->act_max;
+/* Sums the products of the windows of channels `channel` to channel + lanes - 1, and makes outputs
+ * of them. Called through a pointer, so that it has all registers for itself. The sums are signed:
+ * they are small, and compilers keep to the order of signed additions, which is the one that needs
+ * the fewest registers. */
+typedef void windows(const block *b, const int8_t *weights, int32_t channel, int32_t lanes,
+                     int8_t *out);
+
+/* The outputs of one to four sums. */
+#define TINYML_FINISH(rescale, count)      \
+  do {                                     \
+    *out = rescale((uint32_t)p);           \
+    if ((count) == 1) break;               \
+    *(out += step) = rescale((uint32_t)q); \
+    if ((count) == 2) break;               \
+    *(out += step) = rescale((uint32_t)r); \
+    if ((count) == 3) break;               \
+    *(out += step) = rescale((uint32_t)s); \
+  } while (0)
+
+#define TINYML_LINE(sum) tinyml_rescale_line(&at, left, low, high, sum)
+
+static inline __attribute__((always_inline)) void finish(const block *b, int32_t count,
+                                                         int32_t channel, int32_t p, int32_t q,
+                                                         int32_t r, int32_t s, int8_t *out) {
+  const tinyml_filters *f = b->filters;
   const int32_t step = b->step;
-  const int32_t *next = b->sums;
-  const int32_t *const end = next + b->count;
-  if (shift <= -2) {
-    for (; next < end; ++next, out += step) {
-      const int32_t sum = (int32_t)((uint32_t)*next + bias);
-      const int32_t x = tinyml_requantize_far_down(sum, multiplier, shift);
-      *out = tinyml_to_s8(x, zero_point, low, high);
-    }
+  if (f->rescale == TINYML_RESCALE_LINE) {
+    const tinyml_channel at = tinyml_channel_at(f, channel);
+    const int32_t left = f->left, low = f->act_min, high = f->act_max;
+    TINYML_FINISH(TINYML_LINE, count);
   } else {
-    for (; next < end; ++next, out += step) {
-      const int32_t sum = (int32_t)((uint32_t)*next + bias);
-      const int32_t x = tinyml_requantize(sum, multiplier, shift);
-      *out = tinyml_to_s8(x, zero_point, low, high);
+    const int32_t sums[PIXELS] = {p, q, r, s};
+    for (int32_t i = 0; i < count; ++i, out += step) {
+      *out = tinyml_rescaled(f, (uint32_t)sums[i], channel);
     }
   }
 }
-
-/* Sums the products of one channel's windows and finishes them. Called through a pointer, so that
- * it has all registers for itself. The sums are signed: they are small, and compilers keep to the
- * order of signed additions, which is the one that needs the fewest registers. */
-typedef void windows(block *b, const int8_t *weights, int32_t channel, int8_t *out);
 
 /* One row of the four windows, unrolled: all conditions are constant. */
 #define TINYML_TAP(sum, tap) \
@@ -85,7 +89,7 @@ typedef void windows(block *b, const int8_t *weights, int32_t channel, int8_t *o
 
 #define TINYML_COLUMN(column, stride)              \
   if ((column) < SIZE + (PIXELS - 1) * (stride)) { \
-    const int32_t value = pixels[column][channel]; \
+    const int32_t value = pixels[column][lane];    \
     TINYML_TAP(p, (column));                       \
     TINYML_TAP(q, (column) - (stride));            \
     TINYML_TAP(r, (column)-2 * (stride));          \
@@ -93,6 +97,7 @@ typedef void windows(block *b, const int8_t *weights, int32_t channel, int8_t *o
   }
 
 #define TINYML_ROW(stride)                  \
+  TINYML_LOAD_NO_EARLIER;                   \
   TINYML_COLUMN(0, stride)                  \
   TINYML_COLUMN(1, stride)                  \
   TINYML_COLUMN(2, stride)                  \
@@ -118,26 +123,26 @@ typedef void windows(block *b, const int8_t *weights, int32_t channel, int8_t *o
   }
 #endif
 
-#define TINYML_FOUR(stride)                \
-  const int8_t *const *pixels = b->pixels; \
-  int32_t p = 0, q = 0, r = 0, s = 0;      \
-  TINYML_ROWS(TINYML_ROW, stride)          \
-  b->sums[0] = p;                          \
-  b->sums[1] = q;                          \
-  b->sums[2] = r;                          \
-  b->sums[3] = s;                          \
-  finish(b, out);
+#define TINYML_FOUR(stride)                                      \
+  for (int32_t lane = 0; lane < lanes; ++lane) {                 \
+    const int8_t *const *pixels = b->pixels;                     \
+    int32_t p = 0, q = 0, r = 0, s = 0;                          \
+    TINYML_ROWS(TINYML_ROW, stride)                              \
+    finish(b, b->count, channel + lane, p, q, r, s, out + lane); \
+  }
 
-static void four_at_stride_1(block *b, const int8_t *weights, int32_t channel, int8_t *out) {
+static void four_at_stride_1(const block *b, const int8_t *weights, int32_t channel, int32_t lanes,
+                             int8_t *out) {
   TINYML_FOUR(1)
 }
 
-static void four_at_stride_2(block *b, const int8_t *weights, int32_t channel, int8_t *out) {
+static void four_at_stride_2(const block *b, const int8_t *weights, int32_t channel, int32_t lanes,
+                             int8_t *out) {
   TINYML_FOUR(2)
 }
 
 #define TINYML_ONE(tap) \
-  if ((tap) < SIZE) sum += pixels[tap][channel] * weights[tap];
+  if ((tap) < SIZE) sum += pixels[tap][lane] * weights[tap];
 
 #define TINYML_ONE_ROW(stride) \
   TINYML_ONE(0)                \
@@ -150,12 +155,14 @@ static void four_at_stride_2(block *b, const int8_t *weights, int32_t channel, i
   pixels += SIZE;              \
   weights += SIZE;
 
-static void one(block *b, const int8_t *weights, int32_t channel, int8_t *out) {
-  const int8_t *const *pixels = b->pixels;
-  int32_t sum = 0;
-  TINYML_ROWS(TINYML_ONE_ROW, 1)
-  b->sums[0] = sum;
-  finish(b, out);
+static void one(const block *b, const int8_t *weights, int32_t channel, int32_t lanes,
+                int8_t *out) {
+  for (int32_t lane = 0; lane < lanes; ++lane) {
+    const int8_t *const *pixels = b->pixels;
+    int32_t sum = 0;
+    TINYML_ROWS(TINYML_ONE_ROW, 1)
+    finish(b, 1, channel + lane, sum, 0, 0, 0, out + lane);
+  }
 }
 
 static inline void depthwise(const tinyml_depthwise_conv_square_s8_op *op, const tinyml_span *span,
@@ -163,34 +170,22 @@ static inline void depthwise(const tinyml_depthwise_conv_square_s8_op *op, const
   const tinyml_filters *f = &op->filters;
   const int32_t channels = f->out_channels;
   const int32_t stride = op->stride_x;
-  const int32_t next_scale = f->per_channel ? 1 : 0;
   int8_t padding[RUN];
   block b;
   memset(padding, op->input_zero_point, sizeof padding);
   b.step = channels;
-  b.output_zero_point = f->output_zero_point;
-  b.act_min = f->act_min;
-  b.act_max = f->act_max;
+  b.filters = f;
   for (int32_t x = 0; x < span->out_width; x += PIXELS) {
     b.count = tinyml_min(span->out_width - x, PIXELS);
     const int32_t columns = SIZE + (b.count == 1 ? 0 : PIXELS - 1) * stride;
     windows *const sum = b.count == 1 ? one : stride == 1 ? four_at_stride_1 : four_at_stride_2;
     const int8_t *weights = f->weights;
-    const int32_t *multiplier = f->multipliers;
-    const int8_t *shift = f->shifts;
-    for (int32_t channel = 0; channel < channels; ++channel) {
-      const int32_t lane = channel % RUN;
-      if (lane == 0) {
-        point(b.pixels, columns, rows, x * stride - span->pad_left, span->in_width, channels,
-              channel, padding);
-      }
-      b.bias = (uint32_t)f->biases[channel];
-      b.multiplier = *multiplier;
-      b.shift = *shift;
-      sum(&b, weights, lane, out + channel);
-      weights += SIZE * SIZE;
-      multiplier += next_scale;
-      shift += next_scale;
+    for (int32_t channel = 0; channel < channels; channel += RUN) {
+      const int32_t lanes = tinyml_min(channels - channel, RUN);
+      point(b.pixels, columns, rows, x * stride - span->pad_left, span->in_width, channels, channel,
+            padding);
+      sum(&b, weights, channel, lanes, out + channel);
+      weights += SIZE * SIZE * lanes;
     }
     out += b.count * channels;
   }

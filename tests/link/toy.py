@@ -31,7 +31,14 @@ def build(board: Board, folder: Path, *extra: str, compiler: str = "") -> Path:
         sources += sorted((runtime / "port" / port).glob("*.c"))
     command = [compiler or board.toolchain.gcc[0]]
     command += [*STRICT, "-O2", "-ffp-contract=off", f"-I{runtime / 'include'}", *extra]
-    command += [*board.gcc_flags, *board.toolchain.libc, *board.define_flags, *map(str, sources), "-o", str(elf)]
+    command += [
+        *board.gcc_flags,
+        *board.toolchain.libc,
+        *board.define_flags,
+        *map(str, sources),
+        "-o",
+        str(elf),
+    ]
     if board.kind == "baremetal":
         script = folder / f"{board.name}.ld"
         script.write_text(linker_script(board))

@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels import dsp, dsp_depthwise
+from tinyml.kernels import dsp, dsp_depthwise, quick
 from tinyml.kernels.call import (
     ColumnAccess,
-    ConstArray,
     KernelCall,
     OpStruct,
     RowAccess,
@@ -24,6 +23,12 @@ from tinyml.kernels.call import (
 )
 from tinyml.kernels.site import Fields, Site, table
 from tinyml.quant.params import LinearParams, conv_params, fully_connected_params
+
+_EXACT, _LINE, _BENT = range(3)
+"""TINYML_RESCALE_EXACT and so on"""
+
+_ELEMENTS = 131072
+"""TINYML_FILTERS_ELEMENTS"""
 
 
 def conv(site: Site) -> KernelCall:
@@ -41,7 +46,7 @@ def conv(site: Site) -> KernelCall:
     rows = weights.reshape(out_channels, -1)
     if packed:
         rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
-    filters = (_dsp_filter_fields if packed else _filter_fields)(site, params, rows)
+    filters = (_dsp_filter_fields if packed else _filter_fields_in_fours)(site, params, rows)
     loop = _row_loop(site, op, height, width)
     if kernel.requires == "1x1":
         pixel: Fields = (("in_channels", in_channels), ("stride_x", op.stride[1]), *filters)
@@ -121,7 +126,7 @@ def fully_connected(site: Site) -> KernelCall:
             ("scale_step", scales.shape[1] if len(scales) > 1 else 0),
         )
     else:
-        fields = (*layer, *_filter_fields(site, params, weights))
+        fields = (*layer, *_filter_fields_in_fours(site, params, weights))
     loop = WholeCall(("int8_t",), ("int8_t",))
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
@@ -145,7 +150,14 @@ def _filter_fields(
     """
     channels = len(params.multipliers)
     bias = _biases(site, params, weights if folded else None)
-    rescales = {*zip(params.multipliers.tolist(), params.shifts.tolist(), strict=True)}
+    rescale, left = _EXACT, 0
+    multipliers, shifts = params.multipliers, params.shifts
+    found = quick.quick(params, _largest(params, bias, weights, folded=folded))
+    if found is not None:
+        rescale, left = _BENT if found.bent else _LINE, found.left
+        bias = ((bias.astype(np.int64) << left) + found.offsets).astype(np.int32)
+        multipliers, shifts = found.multipliers, found.rights - np.int32(found.bent)
+    rescales = {*zip(multipliers.tolist(), shifts.tolist(), strict=True)}
     used = channels if len(rescales) > 1 else 1
     return (
         ("filters.out_channels", channels),
@@ -153,11 +165,46 @@ def _filter_fields(
         ("filters.act_min", params.act_min),
         ("filters.act_max", params.act_max),
         ("filters.per_channel", int(len(rescales) > 1)),
+        ("filters.rescale", rescale),
+        ("filters.left", left),
         ("filters.weights", table("int8_t", weights)),
         ("filters.biases", table("int32_t", bias)),
-        ("filters.multipliers", table("int32_t", params.multipliers[:used])),
-        ("filters.shifts", table("int8_t", params.shifts[:used])),
+        ("filters.multipliers", table("int32_t", multipliers[:used])),
+        ("filters.shifts", table("int8_t", shifts[:used])),
     )
+
+
+def _filter_fields_in_fours(
+    site: Site, params: LinearParams, weights: npt.NDArray[np.generic]
+) -> Fields:
+    """The same, weights packed in fours of filters; `weights` has a row per channel."""
+    channels, n = weights.shape
+    if n >= _ELEMENTS:
+        raise site.unsupported(site.y, f"a sum of {n} products could overflow", "split the layer")
+    whole = channels // 4 * 4
+    fours = weights[:whole].reshape(-1, 4, n).transpose(0, 2, 1)
+    packed = np.concatenate((fours.reshape(-1), weights[whole:].T.reshape(-1)))
+    fields = dict(_filter_fields(site, params, weights))
+    fields["filters.weights"] = table("int8_t", packed)
+    return tuple(fields.items())
+
+
+def _largest(
+    params: LinearParams,
+    bias: npt.NDArray[np.int32],
+    weights: npt.NDArray[np.generic],
+    *,
+    folded: bool,
+) -> npt.NDArray[np.int64]:
+    """Per channel the largest absolute value that a sum can have, whatever the input."""
+    magnitudes = np.abs(weights.astype(np.int64) - params.weights_zero_point)
+    if folded:
+        products = 128 * magnitudes.sum(axis=1)
+    else:
+        zero = params.input_zero_point
+        span = max(127 - zero, 128 + zero)
+        products = span * magnitudes.reshape(-1, len(bias)).sum(axis=0)
+    return np.asarray(products + np.abs(bias.astype(np.int64)), np.int64)
 
 
 def _biases(
@@ -197,15 +244,13 @@ def _dsp_output_fields(name: str, params: LinearParams) -> Fields:
 
 def _dsp_quad_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
     """The filters of a depthwise kernel for the DSP extension; `weights` has a row per channel."""
-    portable = dict(_filter_fields(site, params, weights))
-    bias = portable["filters.biases"]
-    assert isinstance(bias, ConstArray)
+    bias = _biases(site, params, weights)
     return (
-        ("channels", portable["filters.out_channels"]),
+        ("channels", len(bias)),
         ("output_zero_point", params.output_zero_point),
         ("act_min", params.act_min),
         ("act_max", params.act_max),
-        ("quads", table("int32_t", dsp_depthwise.quads(params, bias.data, weights))),
+        ("quads", table("int32_t", dsp_depthwise.quads(params, bias, weights))),
     )
 
 

@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-#define WITH_CSRS(code)   \
-  ".option push\n"        \
+#define WITH_CSRS(code) \
+  ".option push\n"      \
   ".option arch, +zicsr\n" code "\n.option pop\n"
 
 #define CSR_READ(name, to) __asm volatile(WITH_CSRS("csrr %0, " name) : "=r"(to))

@@ -27,7 +27,8 @@ __attribute__((naked, section(".vectors"), used)) void tinyml_port_reset(void) {
  * where an emulator has plain memory there. The entry is locked, or machine mode would be above it:
  * a naturally aligned range of a power of two, read and execute. */
 static void protect_flash(void) {
-  const uint32_t range = (uint32_t)(uintptr_t)tinyml_vectors_start | (TINYML_PORT_FLASH_BYTES / 2 - 1);
+  const uint32_t range =
+      (uint32_t)(uintptr_t)tinyml_vectors_start | (TINYML_PORT_FLASH_BYTES / 2 - 1);
   CSR_WRITE("pmpaddr0", range >> 2);
   CSR_WRITE("pmpcfg0", 0x80u | 0x18u | 4u | 1u);
 }
@@ -45,15 +46,16 @@ __attribute__((used)) void tinyml_port_start_c(void) {
 
 /* The stack may be what broke: with less than 256 bytes left, the report gets a fresh one. */
 __attribute__((naked, aligned(4))) void tinyml_port_fault(void) {
-  __asm volatile(WITH_CSRS("csrr a0, mepc\n"
-                           "mv a1, ra\n"
-                           "csrr a2, mcause\n"
-                           "mv a3, sp\n"
-                           "la t0, tinyml_stack_limit\n"
-                           "addi t0, t0, 255\n"
-                           "bgeu sp, t0, 1f\n"
-                           "la sp, tinyml_stack_top\n"
-                           "1: j tinyml_port_fault_c"));
+  __asm volatile(
+      WITH_CSRS("csrr a0, mepc\n"
+                "mv a1, ra\n"
+                "csrr a2, mcause\n"
+                "mv a3, sp\n"
+                "la t0, tinyml_stack_limit\n"
+                "addi t0, t0, 255\n"
+                "bgeu sp, t0, 1f\n"
+                "la sp, tinyml_stack_top\n"
+                "1: j tinyml_port_fault_c"));
 }
 
 __attribute__((used, noreturn)) void tinyml_port_fault_c(uint32_t pc, uint32_t ra, uint32_t cause,

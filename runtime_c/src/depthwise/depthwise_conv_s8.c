@@ -31,7 +31,7 @@ static uint32_t sum1(const tinyml_depthwise_conv_s8_op *op, const window *at,
                      const int8_t *const *rows, int32_t in_channel, int32_t channel) {
   const int8_t *row_weights = op->filters.weights + at->weights + channel;
   const int32_t zero_point = op->input_zero_point;
-  uint32_t a = (uint32_t)op->filters.biases[channel];
+  uint32_t a = 0;
   for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
     if (rows[ky] != NULL) {
       const int8_t *x = rows[ky] + at->offset + in_channel;
@@ -50,10 +50,8 @@ static inline void sum4(const tinyml_depthwise_conv_s8_op *op, const window *at,
                         const int8_t *const *rows, int32_t in_channel, int32_t channel,
                         int32_t lane, uint32_t sums[4]) {
   const int8_t *row_weights = op->filters.weights + at->weights + channel;
-  const int32_t *biases = op->filters.biases + channel;
   const int32_t zero_point = op->input_zero_point;
-  uint32_t a = (uint32_t)biases[0], b = (uint32_t)biases[1];
-  uint32_t c = (uint32_t)biases[2], d = (uint32_t)biases[3];
+  uint32_t a = 0, b = 0, c = 0, d = 0;
   for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
     if (rows[ky] != NULL) {
       const int8_t *x = rows[ky] + at->offset + in_channel;
@@ -97,7 +95,7 @@ void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinym
         sum4(op, &at, rows, in_channel, channel, 0, sums);
       }
       for (int32_t i = 0; i < count; ++i) {
-        *out++ = tinyml_filtered(&filters, sums[i], channel + i);
+        *out++ = tinyml_rescaled(&filters, sums[i], channel + i);
       }
       channel += count;
       for (fed += count; fed >= multiplier; fed -= multiplier) ++in_channel;
