@@ -1,0 +1,73 @@
+"""The portable kernels on emulated cores without a DSP extension, as their compilers make them.
+
+They differ by processor: sums per turn, the upper half of a product, saturation.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kernels.test_dsp import LINEAR, check, drawn, extremes
+from tests.support.strategies import Case
+from tinyml.board import load_board
+from tinyml.kernels.registry import kernels
+
+KINDS = {"CONV_2D": 30, "DEPTHWISE_CONV_2D": 70, "FULLY_CONNECTED": 20, "ADD": 20}
+"""How many cases of each are run; few, as planning a program takes long."""
+
+OPS = {"conv": LINEAR["conv_1x1_s8_dsp"], "depthwise": LINEAR["depthwise_conv_3x3_s8_dsp"]}
+
+
+def bytes_of(case: Case) -> int:
+    """Memory that the tensors of a case take, each aligned."""
+    return sum(t.nbytes + 16 for t in case.graph.tensors.values() if t.data is None)
+
+
+def batches(cases: list[Case], room: int) -> Iterator[list[Case]]:
+    """The cases, in programs whose tensors fit `room` bytes; what fits none is left out."""
+    batch: list[Case] = []
+    used = 0
+    for one in cases:
+        if bytes_of(one) > room // 4:
+            continue
+        if used + bytes_of(one) > room:
+            yield batch
+            batch, used = [], 0
+        batch.append(one)
+        used += bytes_of(one)
+    yield batch
+
+
+def portable(kind: str) -> set[str]:
+    """The kernels that serve an operator everywhere."""
+    return {
+        kernel.name
+        for kernel in kernels()
+        if kernel.isa == "portable" and any(kind in service.ops for service in kernel.serves)
+    }
+
+
+@pytest.mark.parametrize("name", ["qemu-cortex-m3", "qemu-riscv32"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_equals_reference(kind: str, name: str, tmp_path: Path) -> None:
+    runs = check(drawn(kind, KINDS[kind]), load_board(name), tmp_path)
+    assert set(runs) == portable(kind), runs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equals_reference_in_16_kilobytes(kind: str, tmp_path: Path) -> None:
+    batch = next(batches(drawn(kind, KINDS[kind]), 4000))
+    runs = check(batch, load_board("qemu-cortex-m0"), tmp_path)
+    assert set(runs) <= portable(kind) and runs.total() >= 4
+
+
+@pytest.mark.parametrize("name", ["qemu-cortex-m3", "qemu-cortex-m0", "qemu-riscv32"])
+@pytest.mark.parametrize("op", OPS)
+def test_rescale_at_extremes(name: str, op: str, tmp_path: Path) -> None:
+    board = load_board(name)
+    some = extremes(OPS[op])
+    if name == "qemu-cortex-m0":
+        some = next(batches(some, 4000))
+    runs = check(some, board, tmp_path)
+    assert runs.total() == len(some) > 5
