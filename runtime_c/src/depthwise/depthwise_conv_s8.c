@@ -1,5 +1,5 @@
-#include "tinyml_filters.h"
 #include "tinyml_kernels.h"
+#include "tinyml_rescale.h"
 #include "tinyml_window.h"
 
 /* The part of one output pixel's window that lies inside the map: `taps` kernel columns in each
