@@ -32,7 +32,7 @@ tools:  ## Install the cross compiler and QEMU where they are missing (apt)
 
 .PHONY: test
 test: check tools  ## Install what tests need, then check and run all of them
-	@$(TOOLS) host riscv
+	@$(TOOLS) host linux riscv
 	$(BIN)/python -m pytest -n $(JOBS)
 
 .PHONY: check
@@ -69,6 +69,10 @@ pictures: $(VENV)/.dev  ## Draw the pictures of docs/planning.md from plans of r
 .PHONY: planners
 planners: $(VENV)/.dev  ## Plan what other planners published figures of; rewrite docs/planning.md
 	$(BIN)/python -m benchmarks.planners
+
+.PHONY: training
+training: $(VENV)/.dev  ## Compute what training costs and brings; rewrite benchmarks/training.md
+	$(BIN)/python -m benchmarks.training
 
 .PHONY: costs
 costs: $(VENV)/.dev tools  ## Measure what kernels cost, for what `tinyml plan` predicts

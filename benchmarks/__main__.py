@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,44 +82,53 @@ class Row:
     counted: ProfileReport
 
 
-def measure(model: Path, board: str, way: Way, inputs: int, work: Path) -> Row:
+def measure(model: Path, board: str, way: Way, inputs: int, work: Path) -> Row | None:
+    """A row of the table; None where the model does not fit the board or cannot take `way`."""
     out = work / f"{model.stem}-{board}-{way.io}-{way.feed}"
-    built = pipeline.build(model, board, out, io=way.io, feed=way.feed, macs_limit=way.macs_limit)
+    try:
+        built = pipeline.build(
+            model, board, out, io=way.io, feed=way.feed, macs_limit=way.macs_limit
+        )
+    except PlanError:
+        return None
     checked = pipeline.verify(out, inputs=inputs)
     return Row(model.stem, way, built, checked, pipeline.profile(out))
 
 
 def measure_all(models: list[Path], inputs: int) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as work:
         for model in track(models, "measuring", console=Console(stderr=True)):
             for way in _ways(model):
-                boards = [_board_for(model, way), *ALSO_ON.get(model.stem, ())]
-                boards += [WIDE] if way.feed == "whole" and _fits(model, WIDE, way) else []
-                rows += [measure(model, board, way, inputs, Path(work)) for board in boards]
+                rows += _on_boards(model, way, inputs, Path(work))
     return rows
+
+
+def _on_boards(model: Path, way: Way, inputs: int, work: Path) -> Iterator[Row]:
+    """On the first board that the model fits, and on others where it says so above."""
+    measured = (measure(model, board, way, inputs, work) for board in BOARDS)
+    first = next((row for row in measured if row is not None), None)
+    if first is None:
+        if way.feed == "whole":
+            raise PlanError(f"'{model.stem}' fits none of {', '.join(BOARDS)}")
+        return
+    yield first
+    others = (*ALSO_ON.get(model.stem, ()), *((WIDE,) if way.feed == "whole" else ()))
+    for board in others:
+        row = measure(model, board, way, inputs, work)
+        if row is not None:
+            yield row
 
 
 def _ways(model: Path) -> list[Way]:
     found = pipeline.inspect(model)
     floats = any(tensor.dtype == "float32" for tensor in (*found.inputs, *found.outputs))
-    ways = [Way("model", "whole")]
-    if floats:
-        ways.append(Way("int8", "whole"))
-    pieces = (Way("int8", "rows"), Way("int8", "pull", PULL_MACS.get(model.stem)))
-    return [*ways, *(way for way in pieces if _fits(model, BOARDS[-1], way))]
-
-
-def _board_for(model: Path, way: Way) -> str:
-    return next((board for board in BOARDS[:-1] if _fits(model, board, way)), BOARDS[-1])
-
-
-def _fits(model: Path, board: str, way: Way) -> bool:
-    try:
-        pipeline.plan(model, board, io=way.io, feed=way.feed, macs_limit=way.macs_limit)
-    except PlanError:
-        return False
-    return True
+    return [
+        Way("model", "whole"),
+        *([Way("int8", "whole")] if floats else []),
+        Way("int8", "rows"),
+        Way("int8", "pull", PULL_MACS.get(model.stem)),
+    ]
 
 
 def table(rows: list[Row]) -> str:

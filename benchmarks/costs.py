@@ -4,6 +4,7 @@ Run it after a kernel has changed: `python -m benchmarks.costs`. The coefficient
 non-negative ones with the least sum of squared relative errors.
 """
 
+import argparse
 import sys
 import tempfile
 from collections import defaultdict
@@ -38,20 +39,21 @@ HEAD = """\
 
 
 def measure(board: str, folder: Path) -> dict[str, list[tuple[Work, int]]]:
-    """Per kernel, the work of each of its shapes and its count."""
-    path, out = folder / "shapes.tflite", folder / board
-    data = model(read_shapes())
+    """Per kernel, the work of each of its shapes and its count, as layers and in streams."""
+    path, data = folder / "shapes.tflite", model(read_shapes())
     path.write_bytes(data)
-    options = PlanOptions(schedule="layer")
-    plan = choose(tflite.read(data, "shapes"), load_board(board), options).taken.plan
-    pipeline.build(path, board, out, schedule="layer")
-    counts = {layer.name: layer.count for layer in pipeline.profile(out).layers}
+    graph = tflite.read(data, "shapes")
     found: dict[str, list[tuple[Work, int]]] = defaultdict(list)
-    for node in plan.graph.nodes:
-        call = plan.calls[node.name]
-        if call.kernel:
-            done = work(call, plan.graph, node)
-            found[call.kernel].append((done, counts[node.name]))
+    for schedule in ("layer", "stream"):
+        out = folder / f"{board}-{schedule}"
+        plan = choose(graph, load_board(board), PlanOptions(schedule=schedule)).taken.plan
+        pipeline.build(path, board, out, schedule=schedule)
+        counts = {layer.name: layer.count for layer in pipeline.profile(out).layers}
+        for node in plan.graph.nodes:
+            call = plan.calls[node.name]
+            if call.kernel:
+                done = work(call, plan.graph, node)
+                found[call.kernel].append((done, counts[node.name]))
     return found
 
 
@@ -63,25 +65,24 @@ def fitted(samples: list[tuple[Work, int]]) -> dict[str, float]:
     return {name: float(f"{x:.4g}") for name, x in zip(TERMS, found, strict=True) if x > 0}
 
 
+def _sum(terms: dict[str, float], done: Work) -> float:
+    return sum(terms.get(name, 0) * n for name, n in zip(TERMS, done.terms(), strict=True))
+
+
 def main() -> int:
     """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--board", action="append", help=f"default: {', '.join(BOARDS)}")
+    options = parser.parse_args()
     costs: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
     with tempfile.TemporaryDirectory() as folder:
-        for board in track(BOARDS, "measuring kernels", console=Console(stderr=True)):
+        for board in track(
+            options.board or BOARDS, "measuring kernels", console=Console(stderr=True)
+        ):
             core = load_board(board).core
             for kernel, samples in measure(board, Path(folder)).items():
                 costs[kernel][core] = fitted(samples)
-                worst = max(
-                    abs(
-                        sum(
-                            costs[kernel][core].get(t, 0) * n
-                            for t, n in zip(TERMS, done.terms(), strict=True)
-                        )
-                        / count
-                        - 1
-                    )
-                    for done, count in samples
-                )
+                worst = max(abs(_sum(costs[kernel][core], done) / n - 1) for done, n in samples)
                 print(f"{kernel:28} {core:12} {len(samples):2} shapes, worst error {worst:.1%}")
     lines = [HEAD]
     for kernel in sorted(costs):

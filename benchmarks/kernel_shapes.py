@@ -15,6 +15,9 @@ from tinyml.ir.ops import Activation, Pads
 
 SHAPES = Path(__file__).resolve().parent / "shapes"
 
+_QUANT = per_tensor(0.03, -128)
+"""Of all maps, as after a ReLU: kernels may have a shorter rescale for it, which networks get."""
+
 _ELEMENTWISE: dict[str, ops.Op] = {
     "ADD": ops.Add(),
     "MUL": ops.Mul(),
@@ -54,7 +57,7 @@ def model(shapes: tuple[Shape, ...]) -> bytes:
 
 def _conv(builder: GraphBuilder, words: list[str], name: str) -> None:
     height, width, channels, kernel, filters, stride = map(int, words)
-    x = builder.input((1, height, width, channels))
+    x = builder.input((1, height, width, channels), _QUANT)
     builder.conv(
         x,
         filters,
@@ -62,13 +65,14 @@ def _conv(builder: GraphBuilder, words: list[str], name: str) -> None:
         stride=(stride, stride),
         pads=_same(height, width, kernel, stride),
         activation=Activation.RELU,
+        quant=_QUANT,
         output=name,
     )
 
 
 def _depthwise(builder: GraphBuilder, words: list[str], name: str) -> None:
     height, width, channels, kernel, stride = map(int, words)
-    x = builder.input((1, height, width, channels))
+    x = builder.input((1, height, width, channels), _QUANT)
     builder.depthwise(
         x,
         1,
@@ -76,20 +80,21 @@ def _depthwise(builder: GraphBuilder, words: list[str], name: str) -> None:
         stride=(stride, stride),
         pads=_same(height, width, kernel, stride),
         activation=Activation.RELU,
+        quant=_QUANT,
         output=name,
     )
 
 
 def _dense(builder: GraphBuilder, words: list[str], name: str) -> None:
     inputs, outputs = map(int, words)
-    builder.dense(builder.input((1, inputs)), outputs, output=name)
+    builder.dense(builder.input((1, inputs), _QUANT), outputs, quant=_QUANT, output=name)
 
 
 def _elementwise(builder: GraphBuilder, words: list[str], name: str) -> None:
     kind, sizes = words[0], tuple(map(int, words[1:]))
     op = _ELEMENTWISE[kind]
-    inputs = [builder.input((1, *sizes)) for _ in range(2 if kind in ("ADD", "MUL") else 1)]
-    quant = per_tensor(1 / 256, -128) if kind == "LOGISTIC" else builder.quant()
+    inputs = [builder.input((1, *sizes), _QUANT) for _ in range(2 if kind in ("ADD", "MUL") else 1)]
+    quant = per_tensor(1 / 256, -128) if kind == "LOGISTIC" else _QUANT
     builder.node(op, inputs, quant, output=name)
 
 
@@ -97,14 +102,15 @@ def _reduce(builder: GraphBuilder, words: list[str], name: str) -> None:
     kind, (height, width, channels, kernel, stride) = words[0], map(int, words[1:])
     window = (kernel, kernel) if kernel else (height, width)
     if kind == "SOFTMAX":
-        x = builder.input((1, channels))
+        x = builder.input((1, channels), _QUANT)
         builder.node(ops.Softmax(), (x,), SOFTMAX_QUANT, output=name)
         return
-    x = builder.input((1, height, width, channels))
+    x = builder.input((1, height, width, channels), _QUANT)
     pools: dict[str, ops.Op] = {
         "AVERAGE_POOL_2D": ops.AveragePool2D(filter=window, stride=(stride, stride), pads=Pads()),
         "MAX_POOL_2D": ops.MaxPool2D(filter=window, stride=(stride, stride), pads=Pads()),
         "MEAN": ops.Mean(axes=(1, 2), keep_dims=False),
+        "MEAN_W": ops.Mean(axes=(2,), keep_dims=True),
     }
     builder.node(pools[kind], (x,), output=name)
 

@@ -7,6 +7,7 @@ import argparse
 import sys
 import tempfile
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from rich.console import Console
@@ -54,22 +55,12 @@ def measure(shapes: tuple[Shape, ...], board: str, work: Path) -> tuple[Measured
     if not pipeline.verify(out, inputs=3).bit_exact:
         raise RuntimeError(f"{board} does not agree with the reference")
     counts = {layer.name: layer.count for layer in pipeline.profile(out).layers}
-    elements = {layer.name: _elements(layer.outputs) for layer in plan.layers}
+    elements = {layer.name: sum(map(prod, layer.outputs)) for layer in plan.layers}
     found = {
         layer.name: Measured(layer.kernel, counts[layer.name], layer.macs or elements[layer.name])
         for layer in plan.layers
     }
     return tuple(found[f"shape_{index}"] for index in range(len(shapes)))
-
-
-def _elements(shapes: tuple[tuple[int, ...], ...]) -> int:
-    total = 0
-    for shape in shapes:
-        count = 1
-        for size in shape:
-            count *= size
-        total += count
-    return total
 
 
 def table(shapes: tuple[Shape, ...], found: dict[str, tuple[Measured, ...]]) -> str:

@@ -3,8 +3,9 @@
 #
 #   scripts/install_tools.sh PYTHON GROUP...
 #
-# Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator),
-# riscv (the same for RISC-V), host (C and C++ compilers for the tests). Does nothing, and takes no time, when all is there.
+# Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator), linux (the same
+# for 64-bit Arm boards with Linux), riscv (the same for RISC-V), host (C and C++ compilers for the
+# tests). Does nothing, and takes no time, when all is there.
 set -euo pipefail
 
 python=$1
@@ -35,6 +36,10 @@ for group in "$@"; do
       need "gcc-arm-none-eabi libnewlib-arm-none-eabi" \
         compiles arm-none-eabi-gcc --specs=nano.specs -mcpu=cortex-m4 -mthumb
       need "qemu-system-arm" command -v qemu-system-arm
+      ;;
+    linux)
+      need "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" compiles aarch64-linux-gnu-gcc
+      [[ $(uname -m) == aarch64 ]] || need "qemu-user" command -v qemu-aarch64
       ;;
     riscv)
       need "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf" \

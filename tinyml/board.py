@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from tinyml.errors import BoardError
 from tinyml.resources import boards_dir
@@ -24,6 +24,12 @@ SECTIONS: Final = ("vectors", "code", "constants", "data", "arena", "stack")
 
 IN_FLASH: Final = ("vectors", "code", "constants")
 """Sections that must lie in memory that holds its content when the power goes."""
+
+SPREAD: Final = ("arena", "constants")
+"""Sections that may have two regions: a fast one, and one for what that has no room for."""
+
+Kind = Literal["baremetal", "host", "linux"]
+"""What a program is there: all the software, a native process, a process of a Linux board."""
 
 _T = TypeVar("_T")
 
@@ -79,12 +85,24 @@ class Toolchain:
 
 
 @dataclass(frozen=True, slots=True)
+class UserEmulator:
+    """How to run a program of another processor as a process of this computer."""
+
+    program: str
+    package: str
+    """Debian package that installs `program`."""
+    args: tuple[str, ...]
+    machine: str
+    """What uname calls computers that need no emulator."""
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """Everything the planner, the emitter, the toolchain and the runners know of a target."""
 
     name: str
     title: str
-    kind: Literal["baremetal", "host"]
+    kind: Kind
     soc: str
     core: str
     isa: tuple[str, ...]
@@ -100,23 +118,39 @@ class Board:
     """C macros that tell the port its addresses and rates."""
     regions: tuple[Region, ...]
     placement: tuple[tuple[str, str], ...]
-    """Section (see SECTIONS) -> name of the region it goes to; empty on a host."""
+    """Section (see SECTIONS) -> name of the region it goes to; empty for a process."""
+    spill: tuple[tuple[str, str], ...]
+    """Section (see SPREAD) -> name of the slower region that takes what the first has no room
+    for; without those that have none."""
     stack_bytes: int
     clock_hz: int
-    """Processor clock that the port sets up on hardware; 0 on a host."""
+    """Processor clock that the port sets up on hardware; 0 for a process."""
     baud: int
     emulator: Emulator | None
+    user_emulator: UserEmulator | None
+
+    @property
+    def is_process(self) -> bool:
+        """Whether its programs are processes, which an operating system gives memory."""
+        return self.kind != "baremetal"
 
     def region(self, section: str) -> Region:
-        """The region that `section` (one of SECTIONS) is placed in. Not for hosts."""
-        name = dict(self.placement)[section]
+        """The region that `section` (one of SECTIONS) is placed in. Not for processes."""
+        return self._named(dict(self.placement)[section])
+
+    def more(self, section: str) -> Region | None:
+        """The second region of `section`; None where it has none."""
+        name = dict(self.spill).get(section)
+        return None if name is None else self._named(name)
+
+    def _named(self, name: str) -> Region:
         return next(region for region in self.regions if region.name == name)
 
     @property
     def define_flags(self) -> tuple[str, ...]:
         """`defines`, and the clock facts of this board, as compiler arguments."""
         facts = dict(self.defines)
-        if self.kind == "baremetal":
+        if not self.is_process:
             facts |= {"TINYML_PORT_CLOCK_HZ": self.clock_hz, "TINYML_PORT_BAUD": self.baud}
         if self.emulator:
             ratio = self.emulator.instructions_per_tick
@@ -236,14 +270,14 @@ class _Table:
 
 
 def _board(name: str, soc: str, table: _Table) -> Board:
-    kind: Literal["baremetal", "host"] = (
-        "host" if table.one_of("kind", ("baremetal", "host")) == "host" else "baremetal"
-    )
+    kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
+    kind = kinds[table.one_of("kind", tuple(kinds))]
     bare = kind == "baremetal"
     isa = table.strings("isa")
     if not isa or isa[-1] != "portable":
         raise table.error("isa", 'must end with "portable", which has every kernel')
     regions = _regions(table.table("memory", optional=not bare))
+    placement = _placement(table.table("placement", optional=not bare), regions, bare=bare)
     board = Board(
         name=name,
         title=table.take("title", str),
@@ -257,11 +291,15 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         toolchain=_toolchain(table.table("toolchain")),
         defines=_defines(table.table("defines", optional=True)),
         regions=regions,
-        placement=_placement(table.table("placement", optional=not bare), regions, bare=bare),
+        placement=tuple((section, names[0]) for section, names in placement),
+        spill=tuple((section, names[1]) for section, names in placement if len(names) > 1),
         stack_bytes=table.positive("stack_bytes"),
         clock_hz=table.positive("clock_hz") if bare else 0,
         baud=table.positive("baud") if bare else 0,
         emulator=_emulator(table.table("emulator")) if "emulator" in table.values else None,
+        user_emulator=_user_emulator(table.table("user_emulator"))
+        if "user_emulator" in table.values
+        else None,
     )
     if board.stack_bytes % 8:
         raise table.error("stack_bytes", "must be a multiple of 8, as the ABI wants")
@@ -293,18 +331,27 @@ def _regions(table: _Table) -> tuple[Region, ...]:
 
 def _placement(
     table: _Table, regions: tuple[Region, ...], *, bare: bool
-) -> tuple[tuple[str, str], ...]:
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Section -> its regions, the first choice first."""
     if not bare:
         table.done()
         return ()
     kinds = {region.name: region.kind for region in regions}
     placement = []
     for section in SECTIONS:
-        region = table.one_of(section, tuple(kinds))
+        if section in SPREAD and isinstance(table.values.get(section), list):
+            names = table.strings(section)
+        else:
+            names = (table.take(section, str),)
+        if not 1 <= len(set(names)) == len(names) <= 2:
+            raise table.error(section, "must be one region, or a list of two, the faster one first")
         wanted = "flash" if section in IN_FLASH else "ram"
-        if kinds[region] != wanted:
-            raise table.error(section, f"must go to {wanted}, and {region!r} is {kinds[region]}")
-        placement.append((section, region))
+        for name in names:
+            if name not in kinds:
+                raise table.error(section, f"must be one of {', '.join(kinds)}, not {name!r}")
+            if kinds[name] != wanted:
+                raise table.error(section, f"must go to {wanted}, and {name!r} is {kinds[name]}")
+        placement.append((section, names))
     table.done()
     return tuple(placement)
 
@@ -328,6 +375,17 @@ def _toolchain(table: _Table) -> Toolchain:
         raise table.error("gcc", "must name a compiler")
     table.done()
     return toolchain
+
+
+def _user_emulator(table: _Table) -> UserEmulator:
+    emulator = UserEmulator(
+        program=table.take("program", str),
+        package=table.take("package", str),
+        args=table.strings("args", []),
+        machine=table.take("machine", str),
+    )
+    table.done()
+    return emulator
 
 
 def _emulator(table: _Table) -> Emulator:

@@ -4,17 +4,18 @@ The search (`schedule.search`) knows what a schedule needs up to the placement o
 here the candidates are placed, proven by the checker and compared by what came out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import groupby
+from itertools import chain, groupby
 
 from tinyml import memory, passes
 from tinyml.board import Board
 from tinyml.emit.fit import check_fit
+from tinyml.emit.rooms import arena_rooms
 from tinyml.emit.view import model_view
 from tinyml.errors import PlanError
-from tinyml.ir.graph import Graph
+from tinyml.ir.graph import Graph, Node
 from tinyml.kernels import bind
 from tinyml.kernels.call import KernelCall
 from tinyml.memory.check import check_plan
@@ -22,21 +23,43 @@ from tinyml.options import FEEDS, PlanOptions
 from tinyml.planning import Plan
 from tinyml.schedule.copies import Again
 from tinyml.schedule.order import layer_schedule, reordered
-from tinyml.schedule.recompute import recomputed
+from tinyml.schedule.recompute import Recomputed, recomputed
 from tinyml.schedule.schedule import Feed, Schedule
-from tinyml.schedule.search import calls_of, executed_macs, front, patch_schedule, stream_schedule
+from tinyml.schedule.search import calls_of, front, patch_schedule, stream_schedule
+from tinyml.schedule.work import executed_macs
+
+Binder = Callable[[Graph, Node], KernelCall]
+
+CLOSE = 1.01
+"""An arena at most so many times its lower bound is taken without a look at other schedules."""
 
 DEFAULT_PATCHES = (4, 4)
 """The grid of patches that MCUNetV2 made known."""
 
 
+@dataclass(frozen=True, slots=True)
+class KernelCalls:
+    """The kernels of a graph's nodes on a board, by name."""
+
+    board: Board
+    layers: Mapping[str, KernelCall]
+    """As whole layers: rows that lie next to each other are one."""
+    rows: Mapping[str, KernelCall]
+    """Row by row."""
+
+    def of(self, schedule: Schedule) -> dict[str, KernelCall]:
+        """What each node uses under `schedule`."""
+        return calls_of(schedule, self.layers, self.rows)
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """A schedule that the model may get."""
+    """What the model may get."""
 
     graph: Graph
-    schedule: Schedule
-    calls: Mapping[str, KernelCall]
+    schedules: tuple[Schedule, ...]
+    """The one with the fewest live bytes first; another may need a smaller arena, once placed."""
+    calls: KernelCalls
     macs: int
     """What one inference executes."""
     again: tuple[Again, ...] = ()
@@ -44,11 +67,25 @@ class Candidate:
 
     @cached_property
     def plan(self) -> Plan:
-        """The schedule with its buffers placed, proven by the checker."""
-        graph = reordered(self.graph, self.schedule)
-        placed = memory.plan_memory(graph, self.schedule, self.calls)
-        check_plan(graph, self.schedule, self.calls, placed)
-        return Plan(graph, self.calls, self.schedule, placed, self.again)
+        """The schedule that needs the smallest arena, placed, and proven by the checker."""
+        first, *others = self.schedules
+        best = self._placed(first)
+        if best.memory.arena_bytes <= CLOSE * best.memory.lower_bound:
+            return best  # the others have more live bytes
+        for schedule in others:
+            if memory.least_memory(*self._run_by(schedule)) < best.memory.arena_bytes:
+                best = min(best, self._placed(schedule), key=lambda each: each.memory.arena_bytes)
+        return best
+
+    def _run_by(self, schedule: Schedule) -> tuple[Graph, Schedule, dict[str, KernelCall]]:
+        return reordered(self.graph, schedule), schedule, self.calls.of(schedule)
+
+    def _placed(self, schedule: Schedule) -> Plan:
+        graph, _, calls = self._run_by(schedule)
+        rooms = arena_rooms(graph, schedule, calls, self.calls.board)
+        placed = memory.plan_memory(graph, schedule, calls, rooms)
+        check_plan(graph, schedule, calls, placed, rooms)
+        return Plan(graph, calls, schedule, placed, self.again)
 
     @property
     def arena_bytes(self) -> int:
@@ -58,12 +95,13 @@ class Candidate:
     @property
     def streamed(self) -> int:
         """How many operators do not run as layers, which are simpler and seldom slower."""
-        return sum(len(segment.nodes) for segment in self.schedule.segments if segment.program)
+        return sum(len(part.nodes) for part in self.schedules[0].segments if part.program)
 
-    def misfit(self, board: Board) -> PlanError | None:
+    def misfit(self) -> PlanError | None:
         """Why the plan does not fit the board; None if it does."""
+        board = self.calls.board
         try:
-            check_fit(self.plan, model_view(self.plan), board)
+            check_fit(self.plan, model_view(self.plan, board=board), board)
         except PlanError as error:
             return error
         return None
@@ -86,33 +124,31 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     if options.macs_limit is not None:
         allowed = int(options.macs_limit * sum(graph.macs(node) for node in graph.nodes))
     graph = passes.optimize(graph)
-    layers = {node.name: bind(graph, node, board.isa) for node in graph.nodes}
-    rows = {node.name: bind(graph, node, board.isa, flatten=False) for node in graph.nodes}
+    layer, row = _binders(board)
+    calls = KernelCalls(
+        board,
+        {node.name: layer(graph, node) for node in graph.nodes},
+        {node.name: row(graph, node) for node in graph.nodes},
+    )
     feed = Feed(options.feed)
-    schedules: list[Schedule] = []
+    made: list[Candidate] = []
     if options.schedule in ("auto", "layer") and feed is Feed.WHOLE:
-        schedules.append(layer_schedule(graph, layers))
+        made.append(_candidate(graph, calls, layer_schedule(graph, calls.layers)))
     if options.schedule == "auto":
-        found = front(graph, layers, rows, feed=feed, macs_limit=allowed)
-        schedules += [each.schedule for each in found]
+        made += _trade_off(graph, calls, feed, allowed)
     if options.schedule == "stream":
-        schedules.append(stream_schedule(graph, layers, rows, feed=feed))
+        streams = stream_schedule(graph, calls.layers, calls.rows, feed=feed)
+        made.append(_candidate(graph, calls, streams))
     if options.schedule == "patch":
-        grid, ops = options.patches or DEFAULT_PATCHES, options.patch_ops
-        schedules.append(patch_schedule(graph, layers, rows, feed=feed, patches=grid, ops=ops))
-    made = [_candidate(graph, schedule, layers, rows) for schedule in schedules]
-    if options.schedule == "auto":
-        # Maps that are computed twice, so that they need not be stored: as many MACs as patches.
-        for other in recomputed(graph, rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed):
-            theirs = (
-                other.calls(layers, partial(bind, isa=board.isa)),
-                other.calls(rows, partial(bind, isa=board.isa, flatten=False)),
-            )
-            found = front(other.graph, *theirs, feed=feed, macs_limit=allowed)
-            made += [
-                replace(_candidate(other.graph, each.schedule, *theirs), again=other.chosen)
-                for each in found
-            ]
+        patches = patch_schedule(
+            graph,
+            calls.layers,
+            calls.rows,
+            feed=feed,
+            patches=options.patches or DEFAULT_PATCHES,
+            ops=options.patch_ops,
+        )
+        made.append(_candidate(graph, calls, patches))
     within = [each for each in made if allowed is None or each.macs <= allowed]
     if not within:
         least = min(each.macs for each in made)
@@ -124,14 +160,38 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     return tuple(sorted(within, key=lambda each: (each.macs, each.streamed)))
 
 
-def _candidate(
-    graph: Graph,
-    schedule: Schedule,
-    layers: Mapping[str, KernelCall],
-    rows: Mapping[str, KernelCall],
-) -> Candidate:
-    calls = calls_of(schedule, layers, rows)
-    return Candidate(graph, schedule, calls, executed_macs(graph, schedule, calls))
+def _binders(board: Board) -> tuple[Binder, Binder]:
+    """What binds a node as a whole layer, and row by row."""
+    return partial(bind, isa=board.isa), partial(bind, isa=board.isa, flatten=False)
+
+
+def _trade_off(
+    graph: Graph, calls: KernelCalls, feed: Feed, allowed: int | None
+) -> Iterator[Candidate]:
+    """Less memory for more work: of `graph`, then of graphs that compute more and more twice."""
+    layer, row = _binders(calls.board)
+    least = None
+    once = Recomputed(graph, (), 0)
+    twice = recomputed(graph, calls.rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed)
+    for each in chain([once], twice):
+        theirs = KernelCalls(
+            calls.board, each.calls(calls.layers, layer), each.calls(calls.rows, row)
+        )
+        found = front(each.graph, theirs.layers, theirs.rows, feed=feed, macs_limit=allowed)
+        # More work is worth it only for less memory; and if it is not, still more is not.
+        better = [one for one in found if least is None or one.peak < least]
+        if not better:
+            return
+        least = min(one.peak for one in better)
+        for one in better:
+            yield Candidate(
+                each.graph, (one.schedule, *one.others), theirs, one.macs, again=each.chosen
+            )
+
+
+def _candidate(graph: Graph, calls: KernelCalls, schedule: Schedule) -> Candidate:
+    macs = executed_macs(graph, schedule, calls.of(schedule))
+    return Candidate(graph, (schedule,), calls, macs)
 
 
 def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:
@@ -143,10 +203,10 @@ def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:
     """
     found = candidates(graph, board, options)
     for each in _preferred(found, options):
-        if each.misfit(board) is None:
+        if each.misfit() is None:
             return Choice(each, found)
     least = min(found, key=lambda each: each.arena_bytes)
-    misfit = least.misfit(board)
+    misfit = least.misfit()
     if misfit is not None:
         raise misfit
     raise PlanError(
@@ -179,15 +239,14 @@ def _preferred(found: Sequence[Candidate], options: PlanOptions) -> Iterator[Can
 
 def _elsewhere(graph: Graph, board: Board, options: PlanOptions) -> str:
     """What another way to feed the model would need, where that is less than allowed."""
-    allowed = options.sram
+    if options.sram is None or (options.schedule, options.feed) != ("auto", "whole"):
+        return ""
     for feed in FEEDS[1:]:
-        if allowed is None or options.schedule != "auto" or options.feed != "whole":
-            break
         try:
             others = candidates(graph, board, replace(options, feed=feed))
         except PlanError:
             continue
         least = min(each.arena_bytes for each in others)
-        if least <= allowed:
+        if least <= options.sram:
             return f", or --feed {feed}, which can do with {least:,}"
     return ""

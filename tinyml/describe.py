@@ -1,13 +1,18 @@
 """Graphs, plans and boards put into words: internal data -> the reports of `results`."""
 
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
 from tinyml.board import Board
 from tinyml.choose import Candidate, Choice, pareto
 from tinyml.ir.graph import Graph, Node, Shape, Tensor
+from tinyml.kernels.costs import predicted, work
 from tinyml.memory.draw import draw
+from tinyml.memory.plan import MemoryPlan
+from tinyml.planning import Plan
 from tinyml.results import (
+    BankPlan,
     BoardInfo,
     BuildReport,
     Inspection,
@@ -19,7 +24,7 @@ from tinyml.results import (
     TensorInfo,
 )
 from tinyml.schedule.schedule import Schedule, SegmentKind
-from tinyml.schedule.search import macs_by_node
+from tinyml.schedule.work import macs_by_node
 from tinyml.toolchain import Firmware
 
 
@@ -49,6 +54,7 @@ def plan_report(model: Path, board: Board, imported: Graph, choice: Choice) -> P
     rings = plan.schedule.ring_rows
     macs = macs_by_node(graph, plan.schedule, plan.calls)
     nodes = {node.name: node for node in graph.nodes}
+    instructions = _instructions(plan, board, macs)
     layers, segments = [], []
     for index, (segment, peak) in enumerate(zip(plan.schedule.segments, memory.peaks, strict=True)):
         members = [nodes[name] for name in segment.nodes]
@@ -59,6 +65,7 @@ def plan_report(model: Path, board: Board, imported: Graph, choice: Choice) -> P
                 inputs=_shapes(graph, node)[0],
                 outputs=_shapes(graph, node)[1],
                 macs=macs[node.name],
+                instructions=instructions[node.name],
                 peak_sram_bytes=peak,
                 kernel=plan.calls[node.name].kernel,
                 segment=index,
@@ -84,12 +91,48 @@ def plan_report(model: Path, board: Board, imported: Graph, choice: Choice) -> P
         optimal=memory.optimal,
         macs=sum(macs.values()),
         model_macs=sum(imported.macs(node) for node in imported.nodes),
+        instructions=_total(instructions.values()),
         feed=plan.schedule.feed.value,
         segments=tuple(segments),
         layers=tuple(layers),
         pareto=tuple(map(_point, pareto(choice.found))),
         picture=draw(graph, plan.schedule, memory, width=80),
+        banks=_banks(board, memory),
     )
+
+
+def _banks(board: Board, memory: MemoryPlan) -> tuple[BankPlan, ...]:
+    if memory.split is None:
+        return ()
+    found = []
+    for bank, (region, size) in enumerate(zip(arena_regions(board), memory.banks, strict=True)):
+        here = [b for b in memory.buffers if memory.place(memory.offsets[b.name])[0] == bank]
+        accessed = sum(buffer.accessed for buffer in here)
+        found.append(BankPlan(region, size, tuple(buffer.name for buffer in here), accessed))
+    return tuple(found)
+
+
+def arena_regions(board: Board) -> tuple[str, ...]:
+    """Names of the regions of an arena, the fast one first."""
+    more = board.more("arena")
+    return (board.region("arena").name, *(() if more is None else (more.name,)))
+
+
+def _instructions(plan: Plan, board: Board, macs: Mapping[str, int]) -> dict[str, int | None]:
+    """Per node, what one inference takes; in patches, in proportion to what is executed."""
+    found: dict[str, int | None] = {}
+    for node in plan.graph.nodes:
+        call, whole = plan.calls[node.name], plan.graph.macs(node)
+        once = predicted(call.kernel, board.core, work(call, plan.graph, node))
+        again = macs[node.name] / whole if whole else 1
+        found[node.name] = None if once is None else round(once * again)
+    return found
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    """The sum; None where one of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 def _point(candidate: Candidate) -> ParetoPoint:
@@ -98,7 +141,7 @@ def _point(candidate: Candidate) -> ParetoPoint:
         arena_bytes=memory.arena_bytes,
         peak_sram_bytes=max(memory.peaks, default=0),
         macs=candidate.macs,
-        schedule=in_words(candidate.schedule),
+        schedule=in_words(candidate.plan.schedule),
     )
 
 
@@ -129,6 +172,7 @@ def build_report(firmware: Firmware) -> BuildReport:
         code_bytes=firmware.code_bytes,
         const_bytes=firmware.const_bytes,
         stack_bytes=firmware.stack_bytes,
+        more_const_bytes=firmware.sizes.more_constants,
     )
 
 
@@ -140,8 +184,14 @@ def board_info(board: Board) -> BoardInfo:
         core=board.core,
         flash_bytes=_memory(board, "flash"),
         sram_bytes=_memory(board, "ram"),
-        emulator="" if board.emulator is None else board.emulator.machine,
+        emulator=_emulator(board),
     )
+
+
+def _emulator(board: Board) -> str:
+    if board.user_emulator:
+        return board.user_emulator.program
+    return board.emulator.machine if board.emulator else ""
 
 
 def _memory(board: Board, kind: str) -> int:

@@ -19,6 +19,8 @@ class _Program:
 _PROGRAMS = (
     _Program("arm-none-eabi-gcc", "building firmware for Cortex-M", "gcc-arm-none-eabi"),
     _Program("qemu-system-arm", "running firmware without a board", "qemu-system-arm"),
+    _Program("aarch64-linux-gnu-gcc", "building for 64-bit Linux boards", "gcc-aarch64-linux-gnu"),
+    _Program("qemu-aarch64", "running programs of these without a board", "qemu-user"),
     _Program(
         "riscv64-unknown-elf-gcc",
         "building firmware for RISC-V (qemu-riscv32)",
@@ -48,7 +50,7 @@ def diagnose() -> DoctorReport:
     """Look for every program and package; `ok` when all that is needed is there.
 
     The compiler for Cortex-M may be arm-none-eabi-gcc or the `ziglang` package:
-    either is enough. Those for RISC-V are asked for by its boards alone.
+    either is enough. What Linux boards and RISC-V need is not asked for.
     """
     programs = [_program(program) for program in _PROGRAMS]
     zig = _package("ziglang", "building where there is no arm-none-eabi-gcc or gcc")

@@ -37,7 +37,7 @@ class Fill:
     def data(self, size: int) -> bytes:
         """The first `size` bytes."""
         index = np.arange(-(-size // 4), dtype=np.uint32)
-        mixed = _mix(index + np.uint32(self.seed))
+        mixed = mix(index + np.uint32(self.seed))
         if self.kind is FillKind.WORDS:
             words = (mixed & np.uint32(self.first)) ^ np.uint32(self.second)
             return words.astype("<u4").tobytes()[:size]
@@ -63,7 +63,7 @@ def random_floats(seed: int, low: float, high: float) -> Fill:
     return Fill(FillKind.FLOATS, seed, first, second)
 
 
-def _mix(x: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+def mix(x: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """MurmurHash3's 32-bit finalizer (Austin Appleby, public domain)."""
     x = (x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B)
     x = (x ^ (x >> np.uint32(13))) * np.uint32(0xC2B2AE35)

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypedDict
 
 from tinyml.errors import PlanError
+from tinyml.schedule.schedule import Feed, SegmentKind
 
-SCHEDULES = ("auto", "layer", "stream", "patch")
-FEEDS = ("whole", "rows", "pull")
+SCHEDULES = ("auto", *(kind.value for kind in SegmentKind))
+FEEDS = tuple(feed.value for feed in Feed)
 IOS = ("model", "int8")
 
 
@@ -98,5 +99,5 @@ def parse_bytes(text: str) -> int:
     """ "65536", "64K" or "1M" (1,024 and 1,024 squared bytes); PlanError for anything else."""
     found = re.fullmatch(r"([1-9]\d{0,11})(|[kKmM])", text)
     if found is None:
-        raise PlanError(f"'{text}' is no number of bytes", hint="such as 65536, 64K or 1M")
+        raise PlanError(f"--sram {text} is no number of bytes", hint="such as 65536, 64K or 1M")
     return int(found[1]) << {"": 0, "k": 10, "m": 20}[found[2].lower()]

@@ -59,11 +59,25 @@ def plan(console: Console, report: PlanReport) -> None:
         console,
         ("board", report.board),
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
+        *_banks(report),
         *([("input", _FEEDS[report.feed])] if report.feed in _FEEDS else []),
         ("MACs", _macs(report)),
+        *(
+            [("predicted", f"{report.instructions:,} instructions")]
+            if report.instructions is not None
+            else []
+        ),
     )
     if len(report.pareto) > 1:
         console.print(_pareto(report))
+
+
+def _banks(report: PlanReport) -> Iterator[tuple[str, str]]:
+    """The parts of an arena in two regions."""
+    total = sum(bank.accessed for bank in report.banks)
+    for bank in report.banks:
+        share = f"{bank.accessed / total:.0%} of what is read and written"
+        yield f"in {bank.region}", f"{bank.bytes:,} bytes, {len(bank.buffers)} buffers, {share}"
 
 
 def _pareto(report: PlanReport) -> Table:
@@ -137,6 +151,11 @@ def build(console: Console, report: BuildReport) -> None:
             f"{report.flash_bytes:,} bytes"
             f" ({report.code_bytes:,} code, {report.const_bytes:,} constants)",
         ),
+        *(
+            [("external", f"{report.more_const_bytes:,} bytes of these constants")]
+            if report.more_const_bytes
+            else []
+        ),
         ("SRAM", f"{report.sram_bytes:,} bytes ({report.arena_bytes:,} of them the arena)"),
         ("stack", f"{report.stack_bytes:,} bytes reserved"),
     )
@@ -191,6 +210,10 @@ def profile(console: Console, report: ProfileReport) -> None:
             else []
         ),
         ("arena", f"{report.arena_bytes_touched:,} bytes touched of {report.arena_bytes:,}"),
+        *(
+            (f"in {bank.region}", f"{bank.bytes_touched:,} bytes touched of {bank.bytes:,}")
+            for bank in report.banks
+        ),
         ("stack", f"{report.stack_bytes_used:,} bytes used"),
     )
 

@@ -65,6 +65,8 @@ class LayerPlan:
     """What is executed, as in its segment."""
     peak_sram_bytes: int
     """The most live arena bytes while the operator's segment runs."""
+    instructions: int | None
+    """A prediction; None where the kernel has not been measured on the board's core."""
     kernel: str
     """The C kernel; empty for an operator that is only a view."""
     segment: int
@@ -98,6 +100,27 @@ class ParetoPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class BankPlan:
+    """The part of an arena that is in one of two memory regions."""
+
+    region: str
+    bytes: int
+    buffers: tuple[str, ...]
+    """Names of what lies there: tensors (of those that share a buffer the first) and scratches."""
+    accessed: int
+    """Bytes of it that one inference reads and writes, each as often as it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class BankProfile:
+    """The part of an arena that is in one of two memory regions, on the target."""
+
+    region: str
+    bytes: int
+    bytes_touched: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport(Result):
     """The memory plan of a model on a board."""
 
@@ -111,11 +134,15 @@ class PlanReport(Result):
     macs: int
     """Multiply-accumulates that one inference executes."""
     model_macs: int
+    instructions: int | None
+    """A prediction, as for layers; None where there is none for one of them."""
     feed: str
     segments: tuple[SegmentPlan, ...]
     layers: tuple[LayerPlan, ...]
     pareto: tuple[ParetoPoint, ...]
     picture: str = field(default="", metadata={"json": False})
+    banks: tuple[BankPlan, ...] = ()
+    """Where the arena takes more than the fastest region of the board."""
 
     def to_json(self) -> dict[str, Any]:
         """The report without the picture, which is for people."""
@@ -140,6 +167,8 @@ class BuildReport(Result):
     const_bytes: int
     stack_bytes: int
     """Stack that the board reserves."""
+    more_const_bytes: int = 0
+    """Of the constants, those in the second region of a board that has one for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +234,8 @@ class ProfileReport(Result):
     """Of an emulated core, if they were asked for."""
     cycles_model: str = ""
     """What they are estimated with."""
+    banks: tuple[BankProfile, ...] = ()
+    """Where the arena is in two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 /* Raised whenever generated code and runtime must change together. */
-#define TINYML_RUNTIME_VERSION 4
+#define TINYML_RUNTIME_VERSION 5
 
 #define TINYML_ALIGNMENT 8
 
@@ -49,9 +49,10 @@ typedef struct {
   uint8_t *arena;
   const tinyml_observer *observer; /* NULL: none */
   uint32_t step; /* how far a frame is whose rows come one by one; 0: none has begun */
+  uint8_t *more; /* of a model with two arenas, the second; else not used */
 } tinyml_model;
 
-/* A byte range of the arena. */
+/* A byte range of the arena. Where that is in two pieces, the second follows on the first. */
 typedef struct {
   uint32_t offset;
   uint32_t bytes;
@@ -61,7 +62,8 @@ typedef struct {
 typedef struct {
   const char *name;
   const char *identity; /* 64 hex digits: SHA-256 over model, plan and generator */
-  uint32_t arena_bytes;
+  uint32_t arena_bytes; /* in all */
+  uint32_t more_bytes;  /* of them, in a second arena; 0: there is one */
   uint16_t op_count;
   uint16_t input_count;
   uint16_t output_count;

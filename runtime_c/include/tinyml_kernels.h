@@ -164,6 +164,87 @@ typedef struct {
 void tinyml_conv_1x1_s8_dsp(const tinyml_conv_1x1_s8_dsp_op *op, const tinyml_span *span,
                             const int8_t *const *rows, int8_t *out, void *scratch);
 
+/* The filters of the kernels for cores with Helium, otherwise as above.
+ *
+ * blocks: for each four channels, zeros in place of those that are none: their weights, filled up
+ * with zeros to whole steps of 16, 16 of each channel by turns; their four biases; their four
+ * multipliers; the four shifts to the right, negated; and, where `exact`, the four to the left.
+ * exact is 0 where no channel shifts to the left and act_min is not below output_zero_point. */
+typedef struct {
+  int32_t out_channels;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  int32_t exact; /* 0 or 1 */
+  const int32_t *blocks;
+} tinyml_mve_filters;
+
+/* tinyml_conv_s8; the scratch holds the windows of two pixels, in whole steps. */
+typedef struct {
+  tinyml_conv_window window;
+  tinyml_mve_filters filters;
+} tinyml_conv_s8_mve_op;
+
+#define TINYML_CONV_S8_MVE_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (32 * (((kernel_height) * (kernel_width) * (in_channels) + 15) / 16))
+
+void tinyml_conv_s8_mve(const tinyml_conv_s8_mve_op *op, const tinyml_span *span,
+                        const int8_t *const *rows, int8_t *out, void *scratch);
+
+/* tinyml_conv_1x1_s8 */
+typedef struct {
+  int32_t in_channels;
+  int32_t stride_x;
+  tinyml_mve_filters filters;
+} tinyml_conv_1x1_s8_mve_op;
+
+void tinyml_conv_1x1_s8_mve(const tinyml_conv_1x1_s8_mve_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out);
+
+/* The filters of the kernels for NEON, otherwise as above.
+ *
+ * blocks: for each four channels, zeros in place of those that are none: their four biases; their
+ * four multipliers; the negative parts of their shifts, and the positive ones; and their weights,
+ * piece by piece: of a piece of n elements the whole steps of 16, then the last 16, if n is no
+ * multiple, with zeros in place of what has been before; of less than 16 these and zeros. Of each
+ * step 16 of each channel by turns; in kernels for the dot product instructions, four of each by
+ * turns. No weight is -128, but for these. */
+typedef struct {
+  int32_t out_channels;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  const int32_t *blocks;
+} tinyml_neon_filters;
+
+/* tinyml_conv_s8. The pieces of a filter are its rows (by_rows: only if these have 16 elements or
+ * more, and no dilation), or else all of it. The scratch holds the windows of four pixels. */
+typedef struct {
+  tinyml_conv_window window;
+  int32_t by_rows; /* 0 or 1 */
+  tinyml_neon_filters filters;
+} tinyml_conv_s8_neon_op;
+
+#define TINYML_CONV_S8_NEON_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (4 * (kernel_height) * (kernel_width) * (in_channels))
+
+void tinyml_conv_s8_neon(const tinyml_conv_s8_neon_op *op, const tinyml_span *span,
+                         const int8_t *const *rows, int8_t *out, void *scratch);
+void tinyml_conv_s8_dotprod(const tinyml_conv_s8_neon_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out, void *scratch);
+
+/* tinyml_conv_1x1_s8; a filter is one piece */
+typedef struct {
+  int32_t in_channels;
+  int32_t stride_x;
+  tinyml_neon_filters filters;
+} tinyml_conv_1x1_s8_neon_op;
+
+void tinyml_conv_1x1_s8_neon(const tinyml_conv_1x1_s8_neon_op *op, const tinyml_span *span,
+                             const int8_t *const *rows, int8_t *out);
+void tinyml_conv_1x1_s8_dotprod(const tinyml_conv_1x1_s8_neon_op *op, const tinyml_span *span,
+                                const int8_t *const *rows, int8_t *out);
+
 /* Depthwise convolution, int8, rows (rows[kernel_height]). Output channel c reads input channel
  * c / depth_multiplier. weights: 1HWC; biases as they are. */
 typedef struct {
@@ -223,18 +304,89 @@ void tinyml_depthwise_conv_7x7_s8_dsp(const tinyml_depthwise_conv_square_s8_dsp_
                                       const tinyml_span *span, const int8_t *const *rows,
                                       int8_t *out);
 
-/* Fully connected, int8, whole: in [batches, in_features], out [batches, out_channels]. weights:
- * [out_channels, in_features] in fours; biases: less input_zero_point * sum(weights - weights_zero_point).
+/* tinyml_depthwise_conv_s8 for cores with Helium, with one output channel for each input channel,
+ * and within the limits below.
+ *
+ * The window of a channel is read as words of four rows, column by column, filled up to vectors of
+ * four words. offsets: where each word is in the scratch from the first on. pairs: 1 for windows of
+ * three words at a stride of 1; then the fourth is the next column. blocks: a zero; and for each
+ * channel its weights, the bytes of the words, with zeros where there is no row or column; its
+ * bias, as above; its multiplier; a word of the shift to the right, negated, the one to the left,
+ * and whether there is one to the right, a byte each; and a zero. The scratch holds the columns
+ * that so many output pixels see of sixteen channels. */
+typedef struct {
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_x;
+  int32_t dilation_x;
+  int32_t input_zero_point;
+  int32_t pixels; /* computed together, 8 or 16 */
+  int32_t pairs;  /* 0 or 1 */
+  const int32_t *offsets;
+  tinyml_mve_filters filters;
+} tinyml_depthwise_conv_s8_mve_op;
+
+#define TINYML_DEPTHWISE_MVE_CHANNELS 9362 /* the distance of eight pixels fits 16 bits */
+#define TINYML_DEPTHWISE_MVE_HEIGHT 8      /* of the kernel */
+#define TINYML_DEPTHWISE_MVE_STRIDE 2
+#define TINYML_DEPTHWISE_MVE_COLUMNS(kernel_width, stride_x, dilation_x, pixels) \
+  ((pixels) + ((kernel_width)-1) * (dilation_x) / (stride_x))
+#define TINYML_DEPTHWISE_CONV_S8_MVE_SCRATCH(kernel_height, kernel_width, stride_x, dilation_x, \
+                                             pixels)                                            \
+  (64 * (((kernel_height) + 3) / 4) *                                                           \
+   (stride_x)*TINYML_DEPTHWISE_MVE_COLUMNS(kernel_width, stride_x, dilation_x, pixels))
+
+void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
+                                  const tinyml_span *span, const int8_t *const *rows, int8_t *out,
+                                  void *scratch);
+
+/* tinyml_depthwise_conv_s8 with NEON, with one output channel for each input channel, of which
+ * there are 16 or more.
+ *
+ * filters.blocks: for each 16 channels (the last of them in the last block, where they are no
+ * multiple of 16) their biases (less input_zero_point * sum(weights)), multipliers, and shifts, the
+ * negative and the positive ones; and tap by tap their weights, none of which is -128. The scratch
+ * holds a pointer for each tap and a pixel. */
+typedef struct {
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_x;
+  int32_t dilation_x;
+  int32_t input_zero_point;
+  tinyml_neon_filters filters;
+} tinyml_depthwise_conv_s8_neon_op;
+
+#define TINYML_DEPTHWISE_CONV_S8_NEON_SCRATCH(kernel_height, kernel_width, channels) \
+  (8 * (kernel_height) * (kernel_width) + (channels))
+
+void tinyml_depthwise_conv_s8_neon(const tinyml_depthwise_conv_s8_neon_op *op,
+                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out,
+                                   void *scratch);
+
+/* The same with a kernel of 3x3 and no dilation. There may be 8 to 15 channels: then a block is
+ * that of eight (the last block that of the last eight), twice. */
+typedef struct {
+  int32_t stride_x;
+  int32_t input_zero_point;
+  tinyml_neon_filters filters;
+} tinyml_depthwise_conv_3x3_s8_neon_op;
+
+void tinyml_depthwise_conv_3x3_s8_neon(const tinyml_depthwise_conv_3x3_s8_neon_op *op,
+                                       const tinyml_span *span, const int8_t *const *rows,
+                                       int8_t *out);
+
+/* Fully connected, int8, rows (rows[1]: in_features elements; the span does not matter). weights:
+ * [out_channels, in_features], in fours of filters; biases: less input_zero_point * sum(weights -
+ * weights_zero_point).
  */
 typedef struct {
-  int32_t batches;
   int32_t in_features;
   int32_t weights_zero_point;
   tinyml_filters filters;
 } tinyml_fully_connected_s8_op;
 
-void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int8_t *in,
-                               int8_t *out);
+void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const tinyml_span *span,
+                               const int8_t *const *rows, int8_t *out);
 
 /* The same.
  *
@@ -242,7 +394,6 @@ void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int
  * to whole words with zeros, four of each by turns; scales: for each four channels, scale_step
  * words apart (0: all alike), their multipliers and a word of their bytes. */
 typedef struct {
-  int32_t batches;
   int32_t in_features;
   int32_t weights_zero_point; /* 0 unless out.exact */
   tinyml_dsp_outputs out;
@@ -251,8 +402,31 @@ typedef struct {
   int32_t scale_step;
 } tinyml_fully_connected_s8_dsp_op;
 
-void tinyml_fully_connected_s8_dsp(const tinyml_fully_connected_s8_dsp_op *op, const int8_t *in,
-                                   int8_t *out);
+void tinyml_fully_connected_s8_dsp(const tinyml_fully_connected_s8_dsp_op *op,
+                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out);
+
+/* The same for cores with Helium. */
+typedef struct {
+  int32_t in_features;
+  int32_t weights_zero_point;
+  tinyml_mve_filters filters;
+} tinyml_fully_connected_s8_mve_op;
+
+void tinyml_fully_connected_s8_mve(const tinyml_fully_connected_s8_mve_op *op,
+                                   const tinyml_span *span, const int8_t *const *rows, int8_t *out);
+
+/* The same with NEON; a filter is one piece, weights have no zero point. */
+typedef struct {
+  int32_t in_features;
+  tinyml_neon_filters filters;
+} tinyml_fully_connected_s8_neon_op;
+
+void tinyml_fully_connected_s8_neon(const tinyml_fully_connected_s8_neon_op *op,
+                                    const tinyml_span *span, const int8_t *const *rows,
+                                    int8_t *out);
+void tinyml_fully_connected_s8_dotprod(const tinyml_fully_connected_s8_neon_op *op,
+                                       const tinyml_span *span, const int8_t *const *rows,
+                                       int8_t *out);
 
 /* ---- Pools ---------------------------------------------------------------------------------- */
 
@@ -325,6 +499,10 @@ typedef struct {
 void tinyml_add_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
 
+/* The same with NEON, for operands of one shape */
+void tinyml_add_s8_neon(const tinyml_add_s8_op *op, const tinyml_span *span,
+                        const int8_t *const *rows, int8_t *out);
+
 /* A scale in the quick form of the kernels for the DSP extension: see tinyml_dsp_outputs. */
 typedef struct {
   int32_t multiplier;
@@ -347,6 +525,10 @@ typedef struct {
 } tinyml_add_s8_dsp_op;
 
 void tinyml_add_s8_dsp(const tinyml_add_s8_dsp_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
+
+/* The same for operands of one shape, on cores with Helium */
+void tinyml_add_s8_mve(const tinyml_add_s8_op *op, const tinyml_span *span,
                        const int8_t *const *rows, int8_t *out);
 
 /* a - b */

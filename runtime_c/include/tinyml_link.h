@@ -38,7 +38,7 @@
  *   INVOKE  (u32 CRC of all inputs, u8 options, u16 stop_op, u16 stop_output, u32 stop_bytes)
  *                                                    -> tinyml_link_invoked
  *   PAINT   (u8 pattern)                             -> ()
- *   MARKS   (u8 pattern)                             -> u32 arena, u32 stack (bytes touched)
+ *   MARKS   (u8 pattern)                             -> u32 arena, more, stack (bytes touched)
  *   FILL    (u16 input, u8 kind, u32 seed, u32, u32) -> ()
  *   PUSH    (as INVOKE, with the CRC of the row; u16 row) -> tinyml_link_invoked
  *   SERVE   (u32 number, data)                       -> no answer: it is one, to a WANT
@@ -73,8 +73,10 @@
  * record then has the CRC of what came before, so that a host can find the first
  * row that differs and read it.
  *
- * READ gives fewer than n bytes at the end of the space, or where a frame is
- * full. A BUSY frame (u8 0x7e, u16 sequence of the request, u16 op) is sent when
+ * READ gives fewer than n bytes at the end of the space, where a frame is full, or
+ * where a second arena begins: to the host, that follows on the first.
+ *
+ * A BUSY frame (u8 0x7e, u16 sequence of the request, u16 op) is sent when
  * an INVOKE or a PUSH starts (op 0xffff), at the first piece of every output, and at every
  * TINYML_LINK_BUSY_PIECES pieces after that, so that a host can tell busy from
  * dead. After a processor fault the device sends FAULT frames (u8 0x7f,
@@ -89,11 +91,11 @@
 extern "C" {
 #endif
 
-#define TINYML_LINK_PROTOCOL 4
+#define TINYML_LINK_PROTOCOL 5
 
 /* Data bytes that fit into one frame; sets the size of the receive buffer. */
 #ifndef TINYML_LINK_PAYLOAD
-#define TINYML_LINK_PAYLOAD 256
+#define TINYML_LINK_PAYLOAD 192
 #endif
 
 /* How often the observer measures itself before an inference. */
@@ -141,8 +143,9 @@ typedef struct {
   uint32_t unit;      /* tinyml_unit */
   uint32_t numerator; /* count = ticks * numerator / denominator */
   uint32_t denominator;
-  uint32_t clock_hz; /* processor clock; 0: not known */
-  uint32_t arena_bytes;
+  uint32_t clock_hz;    /* processor clock; 0: not known */
+  uint32_t arena_bytes; /* in all */
+  uint32_t more_bytes;  /* of them, in a second arena */
   uint16_t op_count;
   uint16_t input_count;
   uint16_t output_count;
@@ -174,7 +177,8 @@ typedef struct {
 
 typedef struct {
   const tinyml_model_info *model;
-  uint8_t *arena;              /* model->arena_bytes, aligned to TINYML_ALIGNMENT */
+  uint8_t *arena;              /* all but model->more_bytes of the arena, aligned as it must be */
+  uint8_t *more;               /* these; NULL where there are none */
   uint8_t *row;                /* model->row_bytes; NULL where the input does not come row by row */
   tinyml_link_record *records; /* room for one record per observed output */
   uint16_t record_capacity;

@@ -91,7 +91,7 @@ void tinyml_link_count_on(void) { tinyml_port_counter_reset(); }
 /* What comes before the first op. */
 static void start(const uint8_t *fields) {
   static const tinyml_observer observer = {observe, NULL};
-  server->model = (tinyml_model){server->config->arena, &observer, 0};
+  server->model = (tinyml_model){server->config->arena, &observer, 0, server->config->more};
   server->options = fields[4];
   server->stop_op = get16(fields + 5);
   server->stop_output = get16(fields + 7);

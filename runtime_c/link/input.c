@@ -15,7 +15,7 @@ tinyml_link_status tinyml_link_write(const uint8_t *fields, size_t bytes) {
   const uint32_t room = by_rows ? model->row_bytes : model->inputs[index].bytes;
   if (offset > room || bytes > room - offset) return TINYML_LINK_BAD_RANGE;
   uint8_t *const place =
-      by_rows ? server->config->row : server->config->arena + model->inputs[index].offset;
+      by_rows ? server->config->row : tinyml_link_place(model->inputs[index].offset);
   memcpy(place + offset, fields + WRITE_FIELDS, bytes);
   return TINYML_LINK_OK;
 }
@@ -41,7 +41,7 @@ tinyml_link_status tinyml_link_fill(const uint8_t *fields) {
     server->recipe_valid = 1;
   } else {
     const tinyml_region *region = &model->inputs[index];
-    cook(server->config->arena + region->offset, 0, region->bytes, fields);
+    cook(tinyml_link_place(region->offset), 0, region->bytes, fields);
   }
   return TINYML_LINK_OK;
 }
@@ -69,7 +69,7 @@ int tinyml_link_has_inputs(uint32_t crc) {
   if (model->row_bytes > 0) return server->recipe_valid && recipe_crc() == crc;
   for (uint16_t i = 0; i < model->input_count; ++i) {
     const tinyml_region *region = &model->inputs[i];
-    found = tinyml_crc32(found, server->config->arena + region->offset, region->bytes);
+    found = tinyml_crc32(found, tinyml_link_place(region->offset), region->bytes);
   }
   return found == crc;
 }

@@ -24,6 +24,18 @@ static void answer(uint8_t status, const void *first, size_t first_bytes, const 
   tinyml_frame_end(&server->out);
 }
 
+/* Bytes of the first arena. */
+static uint32_t first_bytes(void) {
+  const tinyml_model_info *model = server->config->model;
+  return model->arena_bytes - model->more_bytes;
+}
+
+uint8_t *tinyml_link_place(uint32_t offset) {
+  const uint32_t first = first_bytes();
+  const int in_first = offset < first || server->config->more == NULL;
+  return in_first ? server->config->arena + offset : server->config->more + (offset - first);
+}
+
 static void answer_status(tinyml_link_status status) { answer((uint8_t)status, "", 0, "", 0); }
 
 static void hello(void) {
@@ -37,6 +49,7 @@ static void hello(void) {
       .denominator = scale.denominator,
       .clock_hz = scale.clock_hz,
       .arena_bytes = config->model->arena_bytes,
+      .more_bytes = config->model->more_bytes,
       .op_count = config->model->op_count,
       .input_count = config->model->input_count,
       .output_count = config->model->output_count,
@@ -91,7 +104,7 @@ static const uint8_t *find_space(uint8_t space, uint16_t index, size_t *bytes) {
   }
   if (region != NULL) {
     *bytes = region->bytes;
-    return server->config->arena + region->offset;
+    return tinyml_link_place(region->offset);
   }
   return NULL;
 }
@@ -108,7 +121,14 @@ static void read_space(const uint8_t *fields) {
   const uint32_t size = (uint32_t)bytes;
   if (n > bytes - offset) n = bytes - offset;
   if (n > TINYML_LINK_PAYLOAD) n = TINYML_LINK_PAYLOAD;
-  answer(TINYML_LINK_OK, &size, sizeof size, data + offset, n);
+  if (fields[0] != TINYML_LINK_ARENA) {
+    data += offset;
+  } else {
+    const uint32_t first = first_bytes();
+    if (offset < first && n > first - offset) n = first - offset;
+    data = tinyml_link_place(offset);
+  }
+  answer(TINYML_LINK_OK, &size, sizeof size, data, n);
 }
 
 /* INVOKE and PUSH: what must not run twice. */
@@ -127,15 +147,25 @@ static void run_once(tinyml_link_status (*request)(const uint8_t *fields), const
 
 static void paint(uint8_t pattern) {
   server->next_row = 0;
-  memset(server->config->arena, pattern, server->config->model->arena_bytes);
+  memset(server->config->arena, pattern, first_bytes());
+  if (server->config->more != NULL) {
+    memset(server->config->more, pattern, server->config->model->more_bytes);
+  }
   tinyml_port_paint_stack(pattern);
   answer_status(TINYML_LINK_OK);
 }
 
+/* How much of `bytes` bytes is in front of those that still have the pattern. */
+static uint32_t touched(const uint8_t *arena, uint32_t bytes, uint8_t pattern) {
+  while (bytes > 0 && arena[bytes - 1u] == pattern) --bytes;
+  return bytes;
+}
+
 static void marks(uint8_t pattern) {
-  uint32_t reply[2] = {server->config->model->arena_bytes, 0};
-  while (reply[0] > 0 && server->config->arena[reply[0] - 1u] == pattern) --reply[0];
-  reply[1] = tinyml_port_stack_used(pattern);
+  const tinyml_link_config *config = server->config;
+  const uint32_t reply[3] = {touched(config->arena, first_bytes(), pattern),
+                             touched(config->more, config->model->more_bytes, pattern),
+                             tinyml_port_stack_used(pattern)};
   answer(TINYML_LINK_OK, reply, sizeof reply, "", 0);
 }
 

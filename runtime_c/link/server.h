@@ -69,6 +69,9 @@ static inline uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | (unsig
 
 static inline uint32_t get32(const uint8_t *p) { return get16(p) | (uint32_t)get16(p + 2) << 16; }
 
+/* link.c: where byte `offset` of the arena lies, the second one counted on. */
+uint8_t *tinyml_link_place(uint32_t offset);
+
 /* link.c: begins a frame under the sequence number of the request. */
 void tinyml_link_begin(uint8_t command);
 

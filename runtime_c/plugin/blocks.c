@@ -1,9 +1,6 @@
 /* A plugin for QEMU's TCG: how often each block of code ran, and how often its end was left by
  * a jump. Argument: out=FILE. One line per block at the end: its address, how many instructions
  * it has, how often it ran, how often what ran next was not what lies behind it (all hexadecimal).
- *
- * The few declarations that are needed of QEMU's plugin interface, version 1, stand here, so that
- * no header of QEMU's has to be installed: https://www.qemu.org/docs/master/devel/tcg-plugins.html
  */
 #include <inttypes.h>
 #include <stdint.h>
@@ -11,27 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef uint64_t qemu_plugin_id_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-enum { QEMU_PLUGIN_CB_NO_REGS = 0 };
-
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-                                           void (*callback)(qemu_plugin_id_t,
-                                                            struct qemu_plugin_tb *));
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
-                                          void (*callback)(unsigned, void *), int flags,
-                                          void *user);
-void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, void (*callback)(qemu_plugin_id_t, void *),
-                                    void *user);
-
-extern int qemu_plugin_version;
-int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv);
+#include "qemu_plugin.h"
 
 int qemu_plugin_version = 1;
 

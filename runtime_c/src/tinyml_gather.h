@@ -4,6 +4,11 @@
 
 #include <string.h>
 
+/* memcpy, or what a processor has for few bytes: void copy(int8_t *to, const int8_t *from, n) */
+#ifndef TINYML_GATHER_COPY
+#define TINYML_GATHER_COPY(to, from, n) memcpy(to, from, (size_t)(n))
+#endif
+
 #include "tinyml_kernels.h"
 #include "tinyml_window.h"
 
@@ -29,11 +34,11 @@ static inline int8_t *tinyml_gather(const tinyml_conv_window *window, const tiny
     const int8_t *from = rows[ky] + (origin + inside.begin * window->dilation_x) * pixel;
     int8_t *next = to + inside.begin * pixel;
     if (window->dilation_x == 1) { /* neighbouring taps read neighbouring pixels */
-      memcpy(next, from, (size_t)(taps * pixel));
+      TINYML_GATHER_COPY(next, from, taps * pixel);
       continue;
     }
     for (int32_t i = 0; i < taps; ++i) {
-      memcpy(next, from, (size_t)pixel);
+      TINYML_GATHER_COPY(next, from, pixel);
       from += window->dilation_x * pixel;
       next += pixel;
     }

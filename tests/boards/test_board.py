@@ -11,6 +11,7 @@ from tinyml.resources import boards_dir, runtime_dir
 
 NAMES = [
     "host",
+    "jetson-nano",
     "qemu-cortex-m0",
     "qemu-cortex-m3",
     "qemu-cortex-m33",
@@ -18,7 +19,12 @@ NAMES = [
     "qemu-cortex-m55",
     "qemu-cortex-m7",
     "qemu-riscv32",
+    "raspberry-pi-3",
+    "raspberry-pi-4",
+    "raspberry-pi-5",
+    "raspberry-pi-zero2w",
     "stm32",
+    "stm32-ccm",
 ]
 
 
@@ -35,7 +41,9 @@ def test_every_board_is_consistent(name: str) -> None:
         assert sorted((runtime_dir() / "port" / folder).glob("*.c"))
     with pytest.raises(dataclasses.FrozenInstanceError):
         board.name = "other"  # type: ignore[misc]
-    if board.kind == "host":
+    assert board.toolchain.gcc and board.toolchain.package
+    if board.is_process:
+        assert not board.regions and not board.clock_hz
         return
     for section in SECTIONS:
         assert board.region(section).kind == ("flash" if section in IN_FLASH else "ram")
@@ -52,10 +60,19 @@ def test_facts_of_the_stm32() -> None:
     assert board.emulator.machine == "netduinoplus2"
 
 
+def test_facts_of_the_raspberry_pi_5() -> None:
+    board = load_board("raspberry-pi-5")
+    assert (board.kind, board.core) == ("linux", "cortex-a76")
+    assert board.isa == ("dotprod", "neon", "portable")
+    assert board.user_emulator is not None and board.emulator is None
+    assert board.user_emulator.args == ("-cpu", "cortex-a76")
+    assert board.user_emulator.machine == "aarch64"
+
+
 def test_an_unknown_board_names_the_nearest() -> None:
     with pytest.raises(BoardError, match=r"unknown board 'stm23' \(did you mean stm32\?\)"):
         load_board("stm23")
-    with pytest.raises(BoardError, match="boards: host, qemu-cortex-m0"):
+    with pytest.raises(BoardError, match="boards: host, jetson-nano, qemu-cortex-m0"):
         load_board("zzzzzz")
 
 
@@ -85,18 +102,27 @@ def changed(tmp_path: Path, name: str, old: str, new: str) -> Path:
         ('icount = ["-icount", "shift=0"]', "icount = [1]", "icount: must be a list of strings"),
         ('machine = "netduinoplus2"', 'machine = "m"\nx = 1', "emulator.x: is not a key"),
         ("[emulator]", "[emulator", "board.toml: "),
-        ('kind = "baremetal"', 'kind = "metal"', "kind: must be one of baremetal, host"),
+        ('kind = "baremetal"', 'kind = "metal"', "kind: must be one of baremetal, host, linux"),
         ('kind = "ram"', 'kind = "rom"', "memory.sram.kind: must be one of flash, ram"),
         ('arena = "sram"', 'arena = "dram"', "placement.arena: must be one of"),
         ('arena = "sram"', 'arena = "flash"', "placement.arena: must go to ram"),
         ('constants = "flash"', 'constants = "sram"', "placement.constants: must go to flash"),
         ('stack = "sram"', "", "placement.stack: is missing"),
+        ('stack = "sram"', 'stack = ["sram"]', "placement.stack: must be str"),
+        ('arena = "sram"', "arena = []", "placement.arena: must be one region, or a list of two"),
+        ('arena = "sram"', 'arena = ["sram", "sram"]', "placement.arena: must be one region, or"),
+        ('arena = "sram"', 'arena = ["sram", "flash"]', "placement.arena: must go to ram"),
+        ('arena = "sram"', 'arena = ["sram", "ram2"]', "placement.arena: must be one of flash"),
+        ('arena = "sram"', "arena = [1]", "placement.arena: must be a list of strings"),
+        ('constants = "flash"', 'constants = ["flash", "ccm"]', "placement.constants: must go to"),
         ("origin = 0x2000_0000", "origin = 0x0800_1000", "memory.sram.origin: the region overlaps"),
         ("origin = 0x2000_0000", "origin = 0xFFFF_FFF0", "beyond the 32-bit address space"),
         ("origin = 0x2000_0000", "origin = -4", "memory.sram.origin: must be at least 0"),
         ("stack_bytes = 4096", "stack_bytes = 4097", "stack_bytes: must be a multiple of 8"),
         ("stack_bytes = 4096", "stack_bytes = 262144", "stack_bytes: is more than the region"),
         ('isa = ["dsp", "portable"]', 'isa = ["dsp"]', 'isa: must end with "portable"'),
+        ('gcc = ["arm-none-eabi-gcc"]', "gcc = []", "toolchain.gcc: must name a compiler"),
+        ('objcopy = "arm', 'objdump = "arm', "toolchain.objdump: is not a key"),
         ("clock_hz = 168_000_000", "clock_hz = 1.5", "clock_hz: must be int, not 1.5"),
         ('extends = "cortex-m"', 'extends = "stm32f405"', "extends itself"),
         ("baud = 115200", "baud = 115200\nbauds = 3", "bauds: is not a key of a board"),
@@ -112,6 +138,22 @@ def test_bad_data_is_refused_with_its_place(tmp_path: Path, old: str, new: str, 
 
 def test_unchanged_data_is_accepted(tmp_path: Path) -> None:
     path = changed(tmp_path, "stm32", 'soc = "stm32f405"', 'soc = "stm32f405"')
+    assert read_board(path, path.parents[2] / "socs") == load_board("stm32")
+
+
+def test_sections_that_have_two_regions() -> None:
+    board = load_board("qemu-cortex-m7")
+    more = {section: board.more(section) for section in SECTIONS}
+    assert {section for section, region in more.items() if region} == {"arena", "constants"}
+    arena, constants = more["arena"], more["constants"]
+    assert arena is not None and (arena.name, arena.kind) == ("psram", "ram")
+    assert constants is not None and (constants.name, constants.kind) == ("external", "flash")
+    assert board.region("arena").name == "sram"
+    assert all(load_board("stm32").more(section) is None for section in SECTIONS)
+
+
+def test_a_list_of_one_region_is_that_region(tmp_path: Path) -> None:
+    path = changed(tmp_path, "stm32", 'arena = "sram"', 'arena = ["sram"]')
     assert read_board(path, path.parents[2] / "socs") == load_board("stm32")
 
 

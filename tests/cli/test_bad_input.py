@@ -90,7 +90,8 @@ def test_model_too_large(tmp_path: Path, model: Callable[[], bytes], word: str) 
 
 
 def test_sram_limit_names_the_least(tmp_path: Path) -> None:
-    least = tinyml("plan", DIGITS, "--board", "stm32", "--json").json["arena_bytes"]
+    every = tinyml("plan", DIGITS, "--board", "stm32", "--json").json["pareto"]
+    least = min(point["arena_bytes"] for point in every)
     limit = tinyml("plan", DIGITS, "--board", "stm32", "--sram", least, "--json")
     assert limit.json["arena_bytes"] == least
     tinyml("plan", DIGITS, "--board", "stm32", "--sram", least - 1).fails(2, f"{least:,}")
@@ -102,7 +103,7 @@ def test_unknown_board_suggests_one() -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--schedule", "patch"), ("--feed", "pull"), ("--io", "float16"), ("--sram", "0")],
+    [("--schedule", "magic"), ("--feed", "drip"), ("--io", "float16"), ("--sram", "0")],
 )
 def test_options_this_version_does_not_have(option: str, value: str) -> None:
     tinyml("plan", DIGITS, "--board", "stm32", option, value).fails(2, option)
@@ -111,6 +112,12 @@ def test_options_this_version_does_not_have(option: str, value: str) -> None:
 def test_options_that_exclude_each_other() -> None:
     arguments = ("plan", DIGITS, "--board", "stm32", "--feed", "rows", "--schedule", "layer")
     tinyml(*arguments).fails(2, "whole input", "--schedule auto")
+
+
+def test_grid_that_is_none() -> None:
+    patches = ("plan", DIGITS, "--board", "stm32", "--schedule", "patch", "--patches")
+    tinyml(*patches, "4").fails(2, "--patches 4", "such as 4x4")
+    tinyml(*patches, "40x40", "--feed", "pull").fails(2, "40x40")
 
 
 def test_folder_that_is_no_project(tmp_path: Path) -> None:

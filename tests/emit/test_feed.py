@@ -109,7 +109,7 @@ static int push(m_t *m, const int8_t *frame, int y) {
 }
 
 int main(void) {
-  m_t m = {NULL, NULL, 0};
+  m_t m = {NULL, NULL, 0, NULL};
   CHECK(M_INPUT_ROWS == 9 && M_INPUT_ROW_BYTES == 15 && M_INPUT_BYTES == 9 * 15);
   CHECK(m_push_row(&m, frames[0]) == TINYML_ERROR_NULL);
   CHECK(m_invoke(&m, frames[0], found) == TINYML_ERROR_NULL);
@@ -182,7 +182,8 @@ def test_the_api(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["kws_ref_model", "resnet8_cifar10_int8", "person_detect", "mcunet_vww_80_int8"]
+    "name",
+    ["ad01_int8", "kws_ref_model", "resnet8_cifar10_int8", "person_detect", "mcunet_vww_80_int8"],
 )
 def test_real_models(name: str, tmp_path: Path) -> None:
     graph = int8_io(load(model_path(name)))

@@ -152,7 +152,7 @@ int main(void) {
   static float b[M_INPUT_1_BYTES / sizeof(float)], real[M_OUTPUT_1_BYTES / sizeof(float)];
   static int32_t best[M_OUTPUT_2_BYTES / sizeof(int32_t)];
   const int32_t shape[] = M_OUTPUT_2_SHAPE;
-  m_t m = {NULL, NULL, 0};
+  m_t m = {NULL, NULL, 0, NULL};
   CHECK(sizeof shape == 3 * sizeof(int32_t) && shape[0] * shape[1] * shape[2] == 16);
   CHECK(m_invoke(&m, a, b, total, real, best) == TINYML_ERROR_NULL);
   CHECK(m_invoke(NULL, a, b, total, real, best) == TINYML_ERROR_NULL);

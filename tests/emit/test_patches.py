@@ -175,7 +175,7 @@ static int stop_at(void *user, uint16_t op, uint16_t output, const void *data, s
   return --*(int *)user == 0;
 }
 int main(void) {
-  net_t m = {NULL, NULL, 0};
+  net_t m = {NULL, NULL, 0, NULL};
   struct source s = {frames[0], 0, -1};
   CHECK(NET_INPUT_ROWS == 12 && NET_INPUT_COLUMNS == 19 && NET_INPUT_PIXEL_BYTES == 3);
   CHECK(net_pull(&m, fetch, &s, found) == TINYML_ERROR_NULL);

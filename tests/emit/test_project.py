@@ -72,8 +72,8 @@ def test_manifest_lists_every_file_and_reads_back(tmp_path: Path) -> None:
 def test_carries_only_the_runtime_it_uses(tmp_path: Path) -> None:
     files = project(tmp_path).manifest.files
     kernels = {Path(path).stem for path in files if path.startswith("runtime/src/")}
-    assert {"conv_s8_dsp", "fully_connected_s8"} <= kernels
-    assert not {"conv_s8", "softmax_s8", "max_pool_s8"} & kernels
+    assert {"conv_s8_dsp", "fully_connected_s8_dsp"} <= kernels
+    assert not {"conv_s8", "fully_connected_s8", "softmax_s8", "max_pool_s8"} & kernels
     ports = {path.split("/")[1] for path in files if path.startswith("port/")}
     assert ports == set(load_board("stm32").port)
 

@@ -53,8 +53,11 @@ def test_random_networks(kind: str, drawn: list[NetworkCase], tmp_path: Path) ->
     models = Models(networks, tmp_path, planner=partial(planned, scheduler=SCHEDULERS[kind]))
     inputs = [[dict(case.inputs)] * 2 for case in chosen]
     assert assert_models(models, networks, inputs) > NETWORKS
-    # Small networks peak where streams do not help, so the best plan has few.
-    assert sum(map(streamed_ops, models.plans)) > (0 if kind == "best" else NETWORKS)
+    if kind == "best":  # small networks peak where handing on rows does not help, but overlap does
+        parts = [part for plan in models.plans for part in plan.schedule.segments]
+        assert any(part.kind is SegmentKind.STREAM for part in parts)
+        return
+    assert sum(map(streamed_ops, models.plans)) > NETWORKS
     assert any(plan.schedule.ring_rows for plan in models.plans)
 
 

@@ -32,7 +32,16 @@ def compiler(name: str) -> list[str]:
 
 FREESTANDING = f"-I{runtime_dir() / 'freestanding'}"
 
-DSP_CORES = [name for name in list_boards() if "dsp" in load_board(name).isa]
+SPECIAL = {name: load_board(name).isa for name in list_boards() if len(load_board(name).isa) > 1}
+"""The instruction sets of the boards that have more than one."""
+
+REFUSALS = {
+    "dsp": ("arm-none-eabi-gcc", ("-mcpu=cortex-m3", "-mthumb"), "the DSP extension"),
+    "mve": ("arm-none-eabi-gcc", ("-mcpu=cortex-m33", "-mthumb"), "Helium"),
+    "neon": ("gcc", (), "AArch64"),
+    "dotprod": ("aarch64-linux-gnu-gcc", ("-mcpu=cortex-a53",), "the dot product"),
+}
+"""A target without an instruction set, and what the set's kernels say there."""
 
 
 @pytest.mark.parametrize(
@@ -42,12 +51,12 @@ DSP_CORES = [name for name in list_boards() if "dsp" in load_board(name).isa]
         ("clang", (), ("portable",)),
         ("arm-none-eabi-gcc", ("-mcpu=cortex-m0", "-mthumb"), ("portable",)),
         *(
-            ("arm-none-eabi-gcc", load_board(board).gcc_flags, ("portable", "dsp"))
-            for board in DSP_CORES
+            (load_board(board).toolchain.gcc[0], load_board(board).gcc_flags, isas)
+            for board, isas in SPECIAL.items()
         ),
         *(
-            ("clang", (*load_board(board).clang_flags, FREESTANDING), ("dsp",))
-            for board in DSP_CORES
+            ("clang", (*load_board(board).clang_flags, FREESTANDING), isas[:-1])
+            for board, isas in SPECIAL.items()
         ),
     ],
 )
@@ -71,27 +80,29 @@ def test_header_is_cpp_and_one_file_is_one_kernel(tmp_path: Path) -> None:
     assert sources == set((runtime_dir() / "src").rglob("*.c"))
 
 
-def test_dsp_kernels_refuse_cores_without_the_extension(tmp_path: Path) -> None:
-    flags = [*include_flags(), "-mcpu=cortex-m3", "-mthumb", "-c"]
-    for path in kernel_files("dsp"):
+@pytest.mark.parametrize("isa", sorted({k.isa for k in kernels()} - {"portable"}))
+def test_kernels_refuse_cores_without_their_instruction_set(isa: str, tmp_path: Path) -> None:
+    name, flags, says = REFUSALS[isa]
+    for path in kernel_files(isa):
         done = subprocess.run(
-            [*compiler("arm-none-eabi-gcc"), *flags, str(path)],
+            [*compiler(name), *flags, *include_flags(), "-c", str(path)],
             cwd=tmp_path,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert "the DSP extension" in done.stderr, path
+        assert says in done.stderr, path
 
 
-@pytest.mark.parametrize("isa", ["portable", "dsp"])
+@pytest.mark.parametrize("isa", sorted({k.isa for k in kernels()}))
 def test_kernels_need_no_heap_no_libm_and_no_state(isa: str, tmp_path: Path) -> None:
     """Undefined symbols are memcpy and memset (and the compiler's own); no writable data."""
     files = [str(path) for path in kernel_files(isa)]
     flags = [*include_flags(), "-std=c99", "-O2", "-fno-stack-protector", "-c"]
     command = [gcc()]
-    if isa == "dsp":
-        command = [*compiler("arm-none-eabi-gcc"), *load_board("stm32").gcc_flags]
+    if isa != "portable":
+        board = next(load_board(name) for name, isas in SPECIAL.items() if isas[0] == isa)
+        command = [*compiler(board.toolchain.gcc[0]), *board.gcc_flags]
     subprocess.run([*command, *flags, *files], cwd=tmp_path, check=True)
     objects = sorted(tmp_path.glob("*.o"))
     assert len(objects) == len(files)
@@ -133,6 +144,17 @@ def pointwise_graph(channels: int) -> Graph:
     return case(ops.Conv2D(), (x, w), (y,), {}).graph
 
 
+def depthwise_graph(channels: int) -> Graph:
+    x, y = tensor("x", (1, 5, 14, channels), QUANT), tensor("y", (1, 1, 12, channels), QUANT)
+    data = np.ones((1, 5, 3, channels), np.int8)
+    w = tensor("w", data.shape, Quant((0.5,), (0,)), data=data)
+    return case(ops.DepthwiseConv2D(), (x, w), (y,), {}).graph
+
+
+def wide_depthwise_graph(channels: int) -> Graph:
+    return depthwise_graph(channels + 16)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 64])
 @pytest.mark.parametrize(
     ("make", "isa"),
@@ -141,6 +163,10 @@ def pointwise_graph(channels: int) -> Graph:
         (conv_graph, "portable"),
         (conv_graph, "dsp"),
         (pointwise_graph, "dsp"),
+        (conv_graph, "mve"),
+        (depthwise_graph, "mve"),
+        (conv_graph, "neon"),
+        (wide_depthwise_graph, "neon"),
     ],
 )
 def test_scratch_macro(

@@ -11,6 +11,9 @@ from tinyml.quant.params import LinearParams
 
 PROFILE = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 
+TINY = st.integers(1, 21)
+"""Bits of a sum, whatever the scale."""
+
 SHIFTS = st.one_of(st.integers(-10, -6), st.integers(-14, 1))
 
 
@@ -43,7 +46,10 @@ def layers(draw: st.DrawFn) -> tuple[LinearParams, np.ndarray]:
         act_min=zero_point if relu else -128,
         act_max=draw(st.one_of(st.just(127), st.integers(min(zero_point + 1, 127), 127))),
     )
-    largest = [draw(st.integers(1, 2 ** draw(st.integers(8, 21)))) for _ in range(channels)]
+    # Most layers' sums could, at worst, be rescaled to many times what a byte holds.
+    wide = st.integers(7, 12)
+    bits = [draw(wide) - int(s) if draw(st.booleans()) else draw(TINY) for s in params.shifts]
+    largest = [draw(st.integers(2 ** (n - 1), 2**n)) for n in bits]
     return params, np.array(largest, np.int64)
 
 

@@ -16,7 +16,8 @@ from tinyml.kernels.registry import kernels
 KINDS = {"CONV_2D": 30, "DEPTHWISE_CONV_2D": 70, "FULLY_CONNECTED": 20, "ADD": 20}
 """How many cases of each are run; few, as planning a program takes long."""
 
-OPS = {"conv": LINEAR["conv_1x1_s8_dsp"], "depthwise": LINEAR["depthwise_conv_3x3_s8_dsp"]}
+OPS = {"conv": LINEAR["1x1"], "depthwise": LINEAR["3x3"]}
+"""Operators whose rescale is tried at its extremes; the kernel named is the one of others."""
 
 
 def bytes_of(case: Case) -> int:
@@ -66,7 +67,8 @@ def test_equals_reference_in_16_kilobytes(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("op", OPS)
 def test_rescale_at_extremes(name: str, op: str, tmp_path: Path) -> None:
     board = load_board(name)
-    some = extremes(OPS[op])
+    _, operator, side = OPS[op]
+    some = extremes(operator, side)
     if name == "qemu-cortex-m0":
         some = next(batches(some, 4000))
     runs = check(some, board, tmp_path)

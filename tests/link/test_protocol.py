@@ -70,7 +70,7 @@ def test_everything_over_a_good_line(host_toy: Path) -> None:
         run = client.invoke(given_, checksums=True, progress=lambda *step: seen.append(step))
         observed = [(r.op, r.output, r.bytes, r.crc) for r in run.records]
         assert observed == toy.checksums(given_)
-        assert seen == [(64, 64), (300, 300)]
+        assert seen == [(64, 64), (192, 300), (300, 300)]  # a frame holds 192 bytes
         assert [client.read_output(i) for i in range(2)] == toy.outputs(given_)
 
         assert client.invoke(given_).records[0].crc is None
@@ -322,7 +322,7 @@ class LyingDevice:
         return data
 
 
-HELLO = struct.pack("<BHHIIIIIHHHHII", 0, 4, 64, 2, 40, 1, 0, 1024, 3, 1, 1, 4, 0, 0)
+HELLO = struct.pack("<BHHIIIIIIHHHHII", 0, 5, 64, 2, 40, 1, 0, 1024, 0, 3, 1, 1, 4, 0, 0)
 
 
 @given(st.booleans(), st.lists(st.binary(max_size=60) | st.just(bytes(5)), max_size=12))
@@ -335,8 +335,8 @@ def test_a_lying_device_is_a_link_error(honest_hello: bool, payloads: list[bytes
 
 
 def test_a_newer_protocol_says_to_rebuild() -> None:
-    device = LyingDevice(iter([b"\0" + struct.pack("<H", 5) + bytes(44)]))
-    with pytest.raises(LinkError, match="speaks protocol 5, this is 4"):
+    device = LyingDevice(iter([b"\0" + struct.pack("<H", 6) + bytes(48)]))
+    with pytest.raises(LinkError, match="speaks protocol 6, this is 5"):
         Client(device).identity()
 
 

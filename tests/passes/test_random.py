@@ -53,7 +53,7 @@ def test_every_pass_finds_something() -> None:
     """The random networks do exercise the passes: each rewrites a good share of them."""
     found: Counter[str] = Counter()
 
-    @settings(bounded, max_examples=200)
+    @settings(bounded, max_examples=700)
     @given(with_dead_channels(graphs()))
     def count(graph: Graph) -> None:
         for rewrite in PASSES:

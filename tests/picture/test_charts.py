@@ -56,6 +56,7 @@ def _report(plan: Plan) -> PlanReport:
         optimal=plan.memory.optimal,
         macs=2000,
         model_macs=1600,
+        instructions=None,
         feed="whole",
         segments=segments,
         layers=layers,

@@ -5,12 +5,18 @@ from pathlib import Path
 import capstone
 import pytest
 
-from tests.emit.nets import small
+from tests.support.builder import GraphBuilder
 from tests.support.tflite_writer import write
 from tinyml import pipeline
 from tinyml.cycles.code import Instruction, instruction
 from tinyml.cycles.cores import cortex_m4, cortex_m7
 from tinyml.errors import BoardError
+
+
+def network() -> bytes:
+    builder = GraphBuilder("network")
+    x = builder.conv(builder.input((1, 12, 12, 4)), 16)
+    return write(builder.graph(builder.dense(x, 8)))
 
 
 def decoded(*code: int) -> list[Instruction]:
@@ -62,7 +68,7 @@ def test_cortex_m7(code: tuple[int, ...], cycles: int) -> None:
 
 def test_counted_instructions_are_those_of_the_profile(tmp_path: Path) -> None:
     model = tmp_path / "small.tflite"
-    model.write_bytes(write(small()))
+    model.write_bytes(network())
     pipeline.build(model, "stm32", tmp_path / "project")
     report = pipeline.profile(tmp_path / "project", cycles=True)
     assert report.estimated_cycles is not None and "Cortex-M4" in report.cycles_model
@@ -71,7 +77,7 @@ def test_counted_instructions_are_those_of_the_profile(tmp_path: Path) -> None:
 
 def test_a_core_without_a_model_is_refused(tmp_path: Path) -> None:
     model = tmp_path / "small.tflite"
-    model.write_bytes(write(small()))
+    model.write_bytes(network())
     pipeline.build(model, "qemu-cortex-m3", tmp_path / "project")
     with pytest.raises(BoardError, match="no model of the cycles of cortex-m3"):
         pipeline.profile(tmp_path / "project", cycles=True)

@@ -17,8 +17,8 @@ from tests.schedule.rows import (
 )
 from tests.support.builder import GraphBuilder
 from tests.support.models import model_path
-from tinyml import pipeline
 from tinyml.board import load_board
+from tinyml.choose import choose
 from tinyml.errors import PlanError
 from tinyml.importers import load
 from tinyml.ir import ops
@@ -26,6 +26,9 @@ from tinyml.ir.graph import DType, Graph
 from tinyml.kernels import bind
 from tinyml.kernels.call import KernelCall
 from tinyml.memory import plan_memory
+from tinyml.options import PlanOptions
+from tinyml.passes import int8_io
+from tinyml.planning import Plan
 from tinyml.schedule.costs import Cut, segment_costs
 from tinyml.schedule.feed import fed_input
 from tinyml.schedule.order import layer_schedule, reordered
@@ -135,11 +138,15 @@ def test_rows_that_nobody_needs_come_too() -> None:
     assert segment.program == (FEED, 0, FEED, 0, *(FEED,) * 7)
 
 
+def _chosen(graph: Graph, board: str = "host", schedule: str = "auto") -> Plan:
+    options = PlanOptions(schedule=schedule, feed="rows")
+    return choose(graph, load_board(board), options).taken.plan
+
+
 def _refused(graph: Graph, message: str, hint: str = "--feed whole") -> None:
-    board = load_board("host")
     for schedule in ("auto", "stream"):
         with pytest.raises(PlanError, match=message) as caught:
-            pipeline.make_plan(graph, board, schedule=schedule, feed="rows")
+            _chosen(graph, schedule=schedule)
         assert hint in caught.value.hint
 
 
@@ -148,8 +155,9 @@ def test_refusals() -> None:
     x, y = b.input((1, 4, 4, 2)), b.input((1, 4, 4, 2))
     _refused(b.graph(b.node(ops.Add(), (x, y))), "'two' has 2 inputs")
 
-    b = GraphBuilder("dense")
-    _refused(b.graph(b.dense(b.input((1, 40)), 8)), "FULLY_CONNECTED '.*' needs all of input")
+    b = GraphBuilder("moved")
+    moved = b.node(ops.Transpose((1, 0)), (b.input((8, 40)),))
+    _refused(b.graph(b.dense(moved, 8)), "TRANSPOSE '.*' needs all of input '.*' at once")
 
     b = GraphBuilder("batch")
     _refused(b.graph(b.conv(b.input((2, 4, 4, 2)), 8)), "reads input '.*' as 2 maps", "batch of 1")
@@ -161,7 +169,7 @@ def test_refusals() -> None:
     _refused(graph, "does not read input '.*' row by row", "")
 
     with pytest.raises(PlanError, match="whole input") as caught:
-        pipeline.make_plan(graph, load_board("host"), schedule="layer", feed="rows")
+        _chosen(graph, schedule="layer")
     assert "--schedule auto" in caught.value.hint
 
 
@@ -187,12 +195,15 @@ def test_readers_that_cannot_share_a_stream() -> None:
         ("vww_96_int8", 17_500),
         ("resnet8_cifar10_int8", 19_000),
         ("person_detect", 17_500),
+        ("ad01_int8", 1_300),
+        ("hello_world_int8", 40),
+        ("micro_speech_quantized", 4_600),
     ],
 )
 def test_real_models(name: str, most: int) -> None:
-    graph = load(model_path(name))
-    made = pipeline.make_plan(graph, load_board("stm32"), feed="rows")
-    assert made.feed == "rows" and made.memory.arena_bytes <= most
+    graph = int8_io(load(model_path(name)))
+    made = _chosen(graph, "stm32")
+    assert made.schedule.feed is Feed.ROWS and made.memory.arena_bytes <= most
     rows = {n.name: bind(made.graph, n, flatten=False) for n in made.graph.nodes}
     calls = calls_of(made.schedule, made.calls, rows)
     assert play(made.graph, calls, made.schedule.segments[0]) == ""

@@ -27,7 +27,8 @@ from tinyml.schedule.feed import fed_input
 from tinyml.schedule.order import reordered
 from tinyml.schedule.patch import patch_segment
 from tinyml.schedule.schedule import FEED, Feed, Ring, SegmentKind
-from tinyml.schedule.search import calls_of, executed_macs, front, patch_schedule
+from tinyml.schedule.search import calls_of, front, patch_schedule
+from tinyml.schedule.work import executed_macs
 
 PROFILE = settings(max_examples=60, derandomize=True, deadline=None)
 

@@ -247,7 +247,8 @@ def test_a_deep_network_is_fast() -> None:
         ("ad01_int8", 768, 768, 1),
         ("hello_world_int8", 32, 32, 1),
         ("kws_ref_model", 16_000, 6_192, 1),
-        ("micro_speech_quantized", 5_960, 4_200, 1),
+        # With 160 bytes for a window: the depthwise layer on a single channel is a convolution.
+        ("micro_speech_quantized", 5_960 + 160, 4_200 + 160, 1),
         ("person_detect", 55_296, 13_440, 1),
         ("resnet8_cifar10_int8", 49_440, 15_040, 1),
         ("vww_96_int8", 55_296, 28_088, 1),

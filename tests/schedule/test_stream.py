@@ -254,7 +254,22 @@ def test_what_streams() -> None:
     calls = {node.name: bind(graph, node, flatten=False) for node in graph.nodes}
     found = [streamable(graph, node, calls[node.name]) for node in graph.nodes]
     yes, no = True, False
-    assert found == [yes, no, yes, no, yes, yes, yes, yes, yes, yes, no, no, no, yes]
+    assert found == [yes, no, yes, no, yes, yes, yes, yes, yes, yes, no, no, yes, yes]
+    assert stream_segment(graph, calls, ("n0", "n1"), kept=frozenset(graph.outputs)) is None
+
+
+def test_vectors_of_dense_layers_are_rows() -> None:
+    """Several of them stream; of a map that was made in other rows they cannot go on."""
+    b = GraphBuilder()
+    graph = b.graph(b.dense(b.dense(b.input((3, 12)), 8), 4))
+    calls = {node.name: bind(graph, node, flatten=False) for node in graph.nodes}
+    segment = stream_segment(graph, calls, ("n0", "n1"), kept=frozenset(graph.outputs))
+    assert segment is not None and segment.program == (0, 1) * 3
+    assert [ring.rows for ring in segment.rings] == [1]
+
+    b = GraphBuilder()
+    graph = b.graph(b.dense(b.conv(b.input((1, 6, 6, 4)), 4), 3))
+    calls = {node.name: bind(graph, node, flatten=False) for node in graph.nodes}
     assert stream_segment(graph, calls, ("n0", "n1"), kept=frozenset(graph.outputs)) is None
 
 

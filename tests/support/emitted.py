@@ -91,28 +91,34 @@ int main(int count, char **arguments) {{
   if (count != 3) return 2;
   const tinyml_model_info *info = models[atoi(arguments[1])];
   int runs = atoi(arguments[2]);
-  /* The arena ends where the allocation ends, so that the sanitizer sees a byte too far. */
-  uint8_t *arena = malloc(info->arena_bytes);
-  if (arena == NULL) return 2;
+  /* Arenas end where the allocation ends, so that the sanitizer sees a byte too far. */
+  const uint32_t first = info->arena_bytes - info->more_bytes;
+  uint8_t *arena = malloc(first);
+  uint8_t *more = malloc(info->more_bytes);
+  if (arena == NULL || (more == NULL && info->more_bytes > 0)) return 2;
   const tinyml_observer observer = {{print, NULL}};
-  tinyml_model model = {{arena, &observer, 0}};
+  tinyml_model model = {{arena, &observer, 0, more}};
   while (runs-- > 0) {{
-    memset(arena, 0xa5, info->arena_bytes);
+    memset(arena, 0xa5, first);
+    memset(more, 0xa5, info->more_bytes);
     if (info->pull != NULL) {{
       if (pull(info, &model)) return 3;
     }} else if (info->row_bytes > 0) {{
       if (push_rows(info, &model)) return 3;
     }} else for (int i = 0; i < info->input_count; i++) {{
-      if (fread(arena + info->inputs[i].offset, 1, info->inputs[i].bytes, stdin) !=
-          info->inputs[i].bytes) return 2;
+      const uint32_t at = info->inputs[i].offset;
+      uint8_t *const place = at < first ? arena + at : more + (at - first);
+      if (fread(place, 1, info->inputs[i].bytes, stdin) != info->inputs[i].bytes) return 2;
     }}
     if (info->row_bytes == 0 && info->invoke(&model) != TINYML_OK) return 3;
     for (int i = 0; i < info->output_count; i++) {{
-      print(NULL, info->op_count, (uint16_t)i, arena + info->outputs[i].offset,
-            info->outputs[i].bytes);
+      const uint32_t at = info->outputs[i].offset;
+      uint8_t *const place = at < first ? arena + at : more + (at - first);
+      print(NULL, info->op_count, (uint16_t)i, place, info->outputs[i].bytes);
     }}
   }}
   free(arena);
+  free(more);
   return 0;
 }}
 """

@@ -45,6 +45,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("stm32", "auto", "arm-none-eabi-gcc", ("gcc-arm-none-eabi", "ziglang")),
         ("stm32", "gcc", "arm-none-eabi-gcc", ("gcc-arm-none-eabi",)),
         ("stm32", "zig", "zig", ("pip install ziglang",)),
+        ("jetson-nano", "auto", "aarch64-linux-gnu-gcc", ("gcc-aarch64-linux-gnu", "ziglang")),
         ("host", "auto", "C compiler", ("apt-get install gcc", "ziglang")),
     ],
 )

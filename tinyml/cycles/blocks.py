@@ -6,8 +6,6 @@ inference adds is the difference between a session with one and a session with t
 link itself does in an inference is left out by where its functions come from (`code`).
 """
 
-import shutil
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -15,15 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyml.emit import Project
-from tinyml.errors import BoardError, BuildError, MissingToolError
+from tinyml.errors import BoardError, BuildError
 from tinyml.fill import Fill
 from tinyml.link import Client
-from tinyml.resources import runtime_dir
 from tinyml.runners import qemu
+from tinyml.runners.plugin import compiled
 from tinyml.toolchain.build import elf_path
-
-_SECONDS = 60
-_FLAGS = ("-std=c99", "-D_POSIX_C_SOURCE=200809L", "-O2", "-fPIC", "-shared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ def count_blocks(project: Project, inputs: Sequence[bytes | Fill]) -> tuple[Bloc
             hint="estimates are for emulated boards; hardware counts its cycles itself",
         )
     with tempfile.TemporaryDirectory() as folder:
-        plugin = _compiled(Path(folder))
+        plugin = compiled("blocks", Path(folder))
         once = _session(project, inputs, plugin, 1)
         twice = _session(project, inputs, plugin, 2)
     runs, jumps = (after - before for before, after in zip(once, twice, strict=True))
@@ -79,23 +74,3 @@ def _session(
         runs[address, instructions] += run
         jumps[address, instructions] += jump
     return runs, jumps
-
-
-def _compiled(folder: Path) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if compiler is None:
-        raise MissingToolError(
-            "a C compiler for this computer is not installed, which the plugin of QEMU needs",
-            hint="sudo apt-get install gcc libc6-dev",
-        )
-    source, plugin = runtime_dir() / "plugin" / "blocks.c", folder / "blocks.so"
-    done = subprocess.run(
-        (compiler, *_FLAGS, str(source), "-o", str(plugin)),
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise BuildError(f"the plugin of QEMU does not compile: {done.stderr.strip()[:500]}")
-    return plugin

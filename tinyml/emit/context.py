@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tinyml.emit.literals import WIDTH
 from tinyml.emit.literals import call as call_lines
+from tinyml.emit.places import place
 from tinyml.emit.rows import StreamedRows
 from tinyml.emit.tables import TablePool
 from tinyml.errors import PlanError
@@ -62,14 +63,16 @@ class Context:
     streamed: Mapping[str, StreamedRows]
     label: str
     origin: str
+    reads: int
+    """How often one inference reads each of the op's tables, about."""
 
     def table(self, table: ConstArray, role: str) -> str:
         """The C name of a table that this op uses as `role`."""
-        return self.tables.add(table, f"{self.label}_{role}", f"{self.origin}: {role}")
+        return self.tables.add(table, f"{self.label}_{role}", f"{self.origin}: {role}", self.reads)
 
     def address(self, tensor: Tensor) -> str:
         """A C expression for where an activation begins."""
-        return f"arena + {self.plan.memory.offset_of(tensor.name)}"
+        return place(self.plan.memory, self.plan.memory.offset_of(tensor.name))
 
     def whole(self, tensor: Tensor) -> str:
         """The same for one that the op needs whole; PlanError when only rows of it are held."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from tinyml.emit.context import row_offset
 from tinyml.emit.literals import call
+from tinyml.emit.places import ends
+from tinyml.emit.places import place as where
 from tinyml.emit.rows import StreamedRows, pixel_bytes
 from tinyml.emit.strips import StripTable, strip_values
 from tinyml.errors import PlanError
@@ -36,11 +38,11 @@ class FeedView:
     """With `pull`: what differs from strip to strip in that."""
     copy: tuple[str, ...]
     """The statement that copies such a piece to `to` from the input's beginning `*array` on."""
-    state: int
-    """Without `pull`: offset in the arena of the counters of rows; 0 with it."""
+    state: str
+    """Without `pull`: where the counters of rows are; "" with it."""
     state_bytes: int
-    end: int
-    """First byte of the arena past the counters and the input's rows."""
+    ends: tuple[int, int]
+    """First byte of the arena, and of a second one, past the counters and the input's rows."""
 
 
 def feed_view(plan: Plan, streamed: Mapping[str, StreamedRows]) -> FeedView | None:
@@ -56,21 +58,24 @@ def feed_view(plan: Plan, streamed: Mapping[str, StreamedRows]) -> FeedView | No
     if patch and not pull:
         raise PlanError(f"the tiles of a patch cannot take input '{name}' row by row")
     nodes = segment.nodes
-    rows, at = streamed[name], plan.memory.offset_of(name)
+    memory = plan.memory
+    rows, at = streamed[name], memory.offset_of(name)
     most = max(segment.program.count(i) for i in range(-1, len(nodes)))
     if not pull and most > _MOST_ROWS:
         raise PlanError(f"a map of model '{plan.graph.name}' has more than {_MOST_ROWS} rows")
     pixel, itemsize = pixel_bytes(plan, name), plan.graph.tensors[name].dtype.itemsize
     ring = rows if rows.is_ring else None
-    place = " + ".join((f"arena + {at}", *row_offset(rows.row_bytes, rows.height, ring)))
+    place = " + ".join((where(memory, at), *row_offset(rows.row_bytes, rows.height, ring)))
     columns = rows.columns or ((0, rows.row_bytes // pixel),)
     words, strips = strip_values(
         {"x": [first for first, _ in columns], "width": [stop - first for first, stop in columns]}
     )
     if ring is None and words["x"] != "0":
         raise PlanError(f"input '{name}' comes in pieces, and is stored whole")
-    state = 0 if pull else plan.memory.offsets[FEED_STATE]
     state_bytes = 0 if pull else feed_state_bytes(len(nodes))
+    touched = [(at, rows.bytes)]
+    if not pull:
+        touched.append((memory.offsets[FEED_STATE], state_bytes))
     arguments = ["user", "y", words["x"], words["width"], place]
     return FeedView(
         pull=pull,
@@ -93,7 +98,7 @@ def feed_view(plan: Plan, streamed: Mapping[str, StreamedRows]) -> FeedView | No
             ";",
             2,
         ),
-        state=state,
+        state="" if pull else where(memory, memory.offsets[FEED_STATE]),
         state_bytes=state_bytes,
-        end=max(at + rows.bytes, state + state_bytes),
+        ends=ends(memory, touched),
     )

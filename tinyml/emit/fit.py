@@ -7,43 +7,39 @@ out too large only when it is linked is refused by the linker.
 
 from collections import Counter
 
-from tinyml.board import Board
+from tinyml.board import Board, Region
+from tinyml.emit.rooms import LEAST_CODE_BYTES, VECTOR_BYTES, static_bytes
 from tinyml.emit.view import ModelView
 from tinyml.errors import PlanError
 from tinyml.planning import Plan
 
-VECTOR_BYTES = 64
-LEAST_CODE_BYTES = 4096
-"""Startup, port and serial link, without any kernel."""
-LEAST_STATIC_BYTES = 512
-"""The serial link's buffers."""
-RECORD_BYTES = 16
-"""Of each output that the serial link reports on."""
+MORE = "more "
+"""What precedes a section's name where its second region is meant."""
 
 
 def needs(plan: Plan, view: ModelView, board: Board) -> dict[str, int]:
-    """Bytes that each section of the firmware takes at least."""
+    """Bytes that each section of the firmware takes at least, and its part in a second region."""
     structs = sum(4 * len(op.struct.fields) for op in view.ops if op.struct is not None)
+    first, second = plan.memory.banks
+    more = {"arena": second, "constants": view.more_const_bytes}
     return {
         "vectors": VECTOR_BYTES,
         "code": LEAST_CODE_BYTES,
-        "constants": view.const_bytes + structs,
-        "data": LEAST_STATIC_BYTES
-        + RECORD_BYTES * view.observed
-        + (view.feed.row_bytes if view.feed and view.pushed else 0),
-        "arena": plan.memory.arena_bytes,
+        "constants": view.const_bytes - view.more_const_bytes + structs,
+        "data": static_bytes(plan.graph, plan.schedule, plan.calls),
+        "arena": first,
         "stack": board.stack_bytes,
-    }
+    } | {f"{MORE}{section}": size for section, size in more.items() if size}
 
 
 def check_fit(plan: Plan, view: ModelView, board: Board) -> None:
-    """PlanError when a memory region of `board` is too small; a host's never is."""
-    if board.kind == "host":
+    """PlanError when a memory region of `board` is too small; a process's never is."""
+    if board.is_process:
         return
     needed = needs(plan, view, board)
     totals: Counter[str] = Counter()
     for section, size in needed.items():
-        totals[board.region(section).name] += size
+        totals[_region(board, section).name] += size
     short = [region for region in board.regions if totals[region.name] > region.bytes]
     if not short:
         return
@@ -52,7 +48,7 @@ def check_fit(plan: Plan, view: ModelView, board: Board) -> None:
         parts = ", ".join(
             f"{section} {size}"
             for section, size in needed.items()
-            if board.region(section) == region
+            if _region(board, section) == region
         )
         reasons.append(
             f"region '{region.name}' has {region.bytes} bytes, at least {totals[region.name]} are "
@@ -62,6 +58,15 @@ def check_fit(plan: Plan, view: ModelView, board: Board) -> None:
         f"model '{plan.graph.name}' does not fit board '{board.name}': {'; '.join(reasons)}",
         hint=_hint({region.kind for region in short}),
     )
+
+
+def _region(board: Board, section: str) -> Region:
+    """The region of a key of `needs`."""
+    if not section.startswith(MORE):
+        return board.region(section)
+    region = board.more(section.removeprefix(MORE))
+    assert region is not None
+    return region
 
 
 def _hint(kinds: set[str]) -> str:

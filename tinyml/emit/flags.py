@@ -1,6 +1,6 @@
 """Compiler and linker arguments of a project: the one place, for the Makefile and the toolchain."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinyml.board import Board
 
@@ -39,8 +39,9 @@ def gcc_flags(board: Board, include_dirs: tuple[str, ...]) -> Flags:
     includes = tuple(f"-I{folder}" for folder in include_dirs if folder != FREESTANDING)
     target = (*board.gcc_flags, *board.toolchain.libc)
     compile_flags = (*target, *_COMPILE, *_WARN, *board.define_flags, *includes)
-    if board.kind == "host":
-        return Flags(compile_flags, ("-Wl,--gc-sections",), ("-lm",))
+    if board.is_process:
+        static = ("-static",) if board.kind == "linux" else ()
+        return Flags(compile_flags, (*target, *static, "-Wl,--gc-sections"), ("-lm",))
     link = ("-nostartfiles", "-static", "-Wl,--gc-sections")
     return Flags(
         compile_flags,
@@ -51,9 +52,9 @@ def gcc_flags(board: Board, include_dirs: tuple[str, ...]) -> Flags:
 
 def zig_flags(board: Board, include_dirs: tuple[str, ...]) -> Flags:
     """For `zig cc`, a clang that has compiler-rt but, bare metal, no C library."""
-    if board.kind == "host":
+    if board.is_process:
         # Zig turns its undefined-behaviour trap on by default; that is for tests.
-        flags = gcc_flags(board, include_dirs)
+        flags = gcc_flags(replace(board, gcc_flags=board.clang_flags), include_dirs)
         return Flags((*flags.compile, "-fno-sanitize=undefined"), flags.link, flags.libraries)
     includes = tuple(f"-I{folder}" for folder in include_dirs)
     compile_flags = (*_COMPILE, *_WARN, "-fno-sanitize=undefined", *board.define_flags, *includes)

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from tinyml import __version__
+from tinyml.emit.places import banked
 from tinyml.emit.rows import streamed_rows
-from tinyml.emit.tiles import Range, executed_macs, tiles
+from tinyml.emit.tiles import Range, tiles
 from tinyml.errors import ModelError
 from tinyml.ir.graph import Tensor
 from tinyml.planning import Plan
 from tinyml.schedule.schedule import Feed, Segment, SegmentKind
+from tinyml.schedule.work import macs_by_node
 
 MANIFEST = "manifest.json"
-FORMAT = 3
+FORMAT = 4
 """Raised whenever a reader must know of a change."""
 
 
@@ -88,6 +90,8 @@ class Manifest:
     """Options of the plan, as given."""
     identity: str
     arena_bytes: int
+    more_bytes: int
+    """Of the arena, in a second one: what lies there has offsets that count on from the first."""
     const_bytes: int
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
@@ -185,6 +189,7 @@ def make_manifest(
     def entries(names: tuple[str, ...]) -> tuple[TensorEntry, ...]:
         return tuple(entry(graph.tensors[n]) for n in names)
 
+    macs = macs_by_node(graph, plan.schedule, plan.calls)
     return Manifest(
         tinyml=FORMAT,
         version=__version__,
@@ -195,6 +200,7 @@ def make_manifest(
         options=dict(options),
         identity=identity,
         arena_bytes=plan.memory.arena_bytes,
+        more_bytes=plan.memory.banks[1] if banked(plan.memory) else 0,
         const_bytes=const_bytes,
         inputs=entries(graph.inputs),
         outputs=entries(graph.outputs),
@@ -203,15 +209,12 @@ def make_manifest(
             OpEntry(
                 name=node.name,
                 kind=node.op.kind,
-                macs=macs,
+                macs=macs[node.name],
                 kernel=plan.calls[node.name].kernel,
                 inputs=entries(graph.activations(node)),
                 outputs=entries(node.outputs),
             )
-            for segment in plan.schedule.segments
-            for node, macs in zip(
-                (nodes[n] for n in segment.nodes), executed_macs(plan, segment), strict=True
-            )
+            for node in (nodes[n] for n in plan.schedule.order)
         ),
         segments=tuple(
             _segment(segment, tuple(index[name] for name in segment.nodes))

@@ -7,10 +7,11 @@ from tinyml.emit.context import Context, PointerView
 from tinyml.emit.literals import comment, number
 from tinyml.emit.loops import LoopView, RowStepView, loop_view, step_view
 from tinyml.emit.names import Namer, short, title
+from tinyml.emit.places import ends, place
 from tinyml.emit.rows import StreamedRows
 from tinyml.emit.tables import TablePool
 from tinyml.ir.graph import Node, Tensor
-from tinyml.kernels.call import Accumulation, ConstArray
+from tinyml.kernels.call import Accumulation, ConstArray, KernelCall, RowLoop
 from tinyml.planning import Plan
 
 
@@ -53,8 +54,8 @@ class OpView:
     results: tuple[ResultView, ...]
     scratch_bytes: int
     scratch_macro: str
-    end: int
-    """First byte of the arena past everything that the op touches."""
+    ends: tuple[int, int]
+    """First byte of the arena, and of a second one, past everything that the op touches."""
 
     @property
     def takes_strip(self) -> bool:
@@ -82,7 +83,15 @@ class OpViews:
         label = short(node.name)
         origin = f"op {index} ({node.op.kind} {node.name})"
         ctx = Context(
-            self.plan, node, call, self.tables, self.producers, self.streamed, label, origin
+            self.plan,
+            node,
+            call,
+            self.tables,
+            self.producers,
+            self.streamed,
+            label,
+            origin,
+            _pixels(call) * max(macs, 1) // max(self.plan.graph.macs(node), 1),
         )
         struct = _struct(ctx)
         pointers, loop = step_view(ctx) if in_stream else loop_view(ctx)
@@ -100,7 +109,7 @@ class OpViews:
             ),
             scratch_bytes=call.scratch_bytes,
             scratch_macro=call.scratch_macro,
-            end=_end(ctx),
+            ends=_ends(ctx),
         )
 
 
@@ -148,17 +157,27 @@ def _scratch(ctx: Context) -> tuple[PointerView, ...]:
         return ()
     ctype = "int32_t" if isinstance(ctx.call.loop, Accumulation) else "void"
     at = ctx.plan.memory.scratch_offset(ctx.node.name)
-    return (PointerView("scratch", ctype, f"arena + {at}"),)
+    return (PointerView("scratch", ctype, place(ctx.plan.memory, at)),)
 
 
-def _end(ctx: Context) -> int:
+def _ends(ctx: Context) -> tuple[int, int]:
     memory = ctx.plan.memory
 
-    def end(tensor: Tensor) -> int:
+    def extent(tensor: Tensor) -> tuple[int, int]:
         ring = ctx.ring(tensor)
-        return memory.offset_of(tensor.name) + (ring.bytes if ring else tensor.nbytes)
+        return memory.offset_of(tensor.name), ring.bytes if ring else tensor.nbytes
 
-    ends = [end(t) for t in (*ctx.activations, *ctx.results)]
+    ranges = [extent(t) for t in (*ctx.activations, *ctx.results)]
     if ctx.call.scratch_bytes:
-        ends.append(memory.scratch_offset(ctx.node.name) + ctx.call.scratch_bytes)
-    return max(ends)
+        ranges.append((memory.scratch_offset(ctx.node.name), ctx.call.scratch_bytes))
+    return ends(memory, ranges)
+
+
+def _pixels(call: KernelCall) -> int:
+    """Positions of its output that an op computes, for each of which it reads its tables."""
+    match call.loop:
+        case RowLoop() as loop:
+            return loop.batches * loop.out_height * loop.span.out_width
+        case Accumulation() as loop:
+            return loop.batches * loop.in_height
+    return 1

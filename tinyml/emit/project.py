@@ -71,11 +71,11 @@ def emit(
     `out_dir` holds anything that is no tinyml project.
     """
     old = _own_files(out_dir)
-    view = model_view(plan, name=name)
+    view = model_view(plan, name=name, board=board)
     check_fit(plan, view, board)
     files = _render_all(plan, board, view, source)
     identity = _identity(files)
-    stamped = model_view(plan, name=name, identity=identity)
+    stamped = model_view(plan, name=name, identity=identity, board=board)
     files |= _model_c(stamped)
     manifest = make_manifest(
         plan,
@@ -112,10 +112,10 @@ def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dic
     files = runtime_files(plan.calls.values(), board)
     files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
     files["main.c"] = _text("project/main.c.j2", view, board=board)
-    if board.kind == "baremetal":
+    if not board.is_process:
         files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)
     files["Makefile"] = _text(
-        f"project/{board.kind}/Makefile.j2",
+        f"project/{'process' if board.is_process else 'baremetal'}/Makefile.j2",
         view,
         board=board,
         sources=_sources(files),

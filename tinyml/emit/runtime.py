@@ -28,7 +28,7 @@ def runtime_files(calls: Iterable[KernelCall], board: Board) -> dict[str, bytes]
     for folder in board.port:
         for path in _files(root / "port" / folder):
             wanted[path] = f"port/{folder}/{path.name}"
-    if board.kind == "baremetal":
+    if not board.is_process:
         for path in _files(root / FREESTANDING):
             wanted[path] = f"{FREESTANDING}/{path.name}"
     for name in ("tinyml.h", "tinyml_generated.h"):

@@ -130,10 +130,9 @@ def _patch(
                     f"of {height}"
                 )
     program: list[int] = []
-    bands, start = [], 0
-    for band in segment.bands:
-        at = _pooled(program, segment.program[start : start + band.steps])
-        start += band.steps
+    bands = []
+    for band, part in zip(segment.bands, segment.band_programs, strict=True):
+        at = _pooled(program, part)
         bands.append((at, at + band.steps, braces(band.first_rows[:counters])))
     what = f"in {len(segment.bands)} x {len(segment.strips)} tiles"
     return StreamView(

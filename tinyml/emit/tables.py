@@ -7,6 +7,8 @@ from tinyml.emit.names import Namer
 from tinyml.kernels.call import ConstArray
 
 _INDENT = 4
+_ALIGNMENT = 8
+"""Of tables, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,10 @@ class TableView:
     ctype: str
     count: int
     bytes: int
+    reads: int
+    """How often one inference reads each byte of it, about."""
+    more: bool
+    """Whether it goes to the second region of the constants."""
     comment: tuple[str, ...]
     lines: tuple[str, ...]
     """The elements."""
@@ -27,6 +33,7 @@ class _Entry:
     name: str
     table: ConstArray
     origins: list[str]
+    reads: int = 0
 
 
 @dataclass(slots=True)
@@ -37,26 +44,46 @@ class TablePool:
     _namer: Namer = field(default_factory=Namer)
     _entries: dict[tuple[str, str, bytes], _Entry] = field(default_factory=dict)
 
-    def add(self, table: ConstArray, name: str, origin: str) -> str:
-        """The C name of `table`; `name` is what to call it if it is new."""
+    def add(self, table: ConstArray, name: str, origin: str, reads: int) -> str:
+        """The C name of `table`, of which each byte is read so often; `name` is what to call it if
+        it is new."""
         key = (table.ctype, table.data.dtype.str, table.data.tobytes())
         entry = self._entries.get(key)
         if entry is None:
             entry = _Entry(self._namer(f"{self.prefix}_{name}"), table, [])
             self._entries[key] = entry
         entry.origins.append(origin)
+        entry.reads += reads
         return entry.name
 
-    def views(self) -> tuple[TableView, ...]:
-        """All tables in the order in which they were first added."""
+    def views(self, room: int | None) -> tuple[TableView, ...]:
+        """All tables in the order in which they were first added.
+
+        With `room`, the bytes of it that the first region of the constants has, those that are
+        read most often go there.
+        """
+        more = set() if room is None else self._beyond(room)
         return tuple(
             TableView(
                 name=entry.name,
                 ctype=entry.table.ctype,
                 count=entry.table.data.size,
                 bytes=entry.table.data.nbytes,
+                reads=entry.reads,
+                more=entry.name in more,
                 comment=comment("; ".join(dict.fromkeys(entry.origins)), indent=6),
                 lines=array(entry.table.data, _INDENT),
             )
             for entry in self._entries.values()
         )
+
+    def _beyond(self, room: int) -> set[str]:
+        """Names of the tables for which `room` bytes are not enough."""
+        found = set()
+        for entry in sorted(self._entries.values(), key=lambda each: -each.reads):
+            size = -(-entry.table.data.nbytes // _ALIGNMENT) * _ALIGNMENT
+            if size > room:
+                found.add(entry.name)
+            else:
+                room -= size
+        return found

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from tinyml.errors import PlanError
-from tinyml.kernels.call import Loop, RowLoop
-from tinyml.planning import Plan
-from tinyml.schedule.schedule import FEED, Segment, SegmentKind
+from tinyml.schedule.schedule import FEED, Segment
 
 Range = tuple[int, int]
 """[first, stop)."""
@@ -22,11 +20,6 @@ class Tiles:
     rows: tuple[tuple[Range, ...], ...]
     columns: tuple[tuple[Range, ...], ...]
 
-    def pixels(self, at: int) -> int:
-        """How many pixels node `at` computes, those of overlaps once for each tile."""
-        height = sum(stop - first for first, stop in (band[at] for band in self.rows))
-        return height * sum(stop - first for first, stop in (strip[at] for strip in self.columns))
-
 
 def tiles(segment: Segment) -> Tiles:
     """The tiles of a patch; PlanError where its bands and its program do not match."""
@@ -40,29 +33,10 @@ def tiles(segment: Segment) -> Tiles:
         )
     if min(segment.program) < FEED or max(segment.program) >= nodes:
         raise PlanError(f"the program of ops {', '.join(segment.nodes)} has steps of others")
-    rows, start = [], 0
-    for band in segment.bands:
-        program = segment.program[start : start + band.steps]
-        start += band.steps
+    rows = []
+    for band, program in zip(segment.bands, segment.band_programs, strict=True):
         counts = [program.count(at) for at in (*range(nodes), FEED)]
         rows.append(
             tuple((first, first + n) for first, n in zip(band.first_rows, counts, strict=False))
         )
     return Tiles(tuple(rows), tuple(strip.columns for strip in segment.strips))
-
-
-def executed_macs(plan: Plan, segment: Segment) -> tuple[int, ...]:
-    """Multiply-accumulates of each node, what the tiles of a patch share counted in each."""
-    nodes = {node.name: node for node in plan.graph.nodes}
-    macs = tuple(plan.graph.macs(nodes[name]) for name in segment.nodes)
-    if segment.kind is not SegmentKind.PATCH:
-        return macs
-    found = tiles(segment)
-    pixels = (_pixels(plan.calls[name].loop) for name in segment.nodes)
-    return tuple(macs[at] * found.pixels(at) // whole for at, whole in enumerate(pixels))
-
-
-def _pixels(loop: Loop) -> int:
-    """Of the whole map that a node of a patch writes."""
-    assert isinstance(loop, RowLoop)
-    return loop.out_height * loop.span.out_width

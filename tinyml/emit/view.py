@@ -6,22 +6,25 @@ A view holds strings and integers only. The templates add layout and nothing els
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tinyml.board import Board
 from tinyml.emit.feed import FeedView, feed_view
 from tinyml.emit.literals import WIDTH, braces, call, comment, number, string
 from tinyml.emit.names import Namer, model_name, title
 from tinyml.emit.opview import OpView, OpViews
+from tinyml.emit.places import banked, home, place
+from tinyml.emit.rooms import constants_room
 from tinyml.emit.rows import StreamedRows, streamed_rows
 from tinyml.emit.segments import SegmentView, stream_view
 from tinyml.emit.tables import TablePool, TableView
-from tinyml.emit.tiles import executed_macs
 from tinyml.errors import UnsupportedError
 from tinyml.ir.graph import Graph, Node, Tensor
 from tinyml.kernels.site import CTYPES
 from tinyml.memory.plan import MemoryPlan
 from tinyml.planning import Plan
 from tinyml.schedule.schedule import SegmentKind
+from tinyml.schedule.work import macs_by_node
 
-RUNTIME_VERSION = 4
+RUNTIME_VERSION = 5
 """What generated code expects of TINYML_RUNTIME_VERSION."""
 
 _FUNCTIONS = ("init", "input", "output", "invoke", "push_row", "reset", "pull", "info")
@@ -68,8 +71,15 @@ class ModelView:
     arena: tuple[str, ...]
     """What the arena is, and which op needs most of it."""
     macs: int
-    end: int
-    """First byte of the arena past everything that any op touches."""
+    banks: tuple[int, int]
+    """Bytes of the arena, and of a second one."""
+    slow: bool
+    """Whether the only arena belongs where a second one would."""
+    handle: str
+    """What is handed to an op's function: the arena, or `m`, which has both; next: its type."""
+    handle_type: str
+    ends: tuple[int, int]
+    """First byte of either past everything that any op touches."""
     init: tuple[str, ...]
     """Prototype of the init function; the next is that of invoke."""
     invoke: tuple[str, ...]
@@ -106,6 +116,11 @@ class ModelView:
         return self.feed is not None and self.feed.pull
 
     @property
+    def banked(self) -> bool:
+        """Whether there are two arenas."""
+        return self.banks[1] > 0
+
+    @property
     def has_layers(self) -> bool:
         """Whether any op runs on whole tensors, outside of streams."""
         return any(segment.stream is None for segment in self.segments)
@@ -126,10 +141,18 @@ class ModelView:
         """Bytes of all tables."""
         return sum(table.bytes for table in self.tables)
 
+    @property
+    def more_const_bytes(self) -> int:
+        """Bytes of those in the second region of the constants."""
+        return sum(table.bytes for table in self.tables if table.more)
 
-def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
+
+def model_view(
+    plan: Plan, *, name: str = "", identity: str = "", board: Board | None = None
+) -> ModelView:
     """The view of a plan; `name` replaces the graph's name as the prefix of all identifiers.
 
+    `board` says how many regions there are for tables (None: one).
     Raises UnsupportedError where an output of the model is a constant, or nothing is computed.
     """
     if not plan.schedule.order:
@@ -146,6 +169,8 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
     segments = _segments(plan, views, functions, feed)
     ops = [op for segment in segments for op in segment.ops]
     kernel_headers = ["tinyml_kernels.h"] if any(op.loop.kind != "alias" for op in ops) else []
+    two = banked(memory)
+    touched = [op.ends for op in ops] + ([feed.ends] if feed else [])
     inputs = _endpoints(graph, memory, prefix, "input", graph.inputs)
     outputs = _endpoints(graph, memory, prefix, "output", graph.outputs)
     return ModelView(
@@ -160,8 +185,17 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
             f"The memory that the model works in, aligned to TINYML_ALIGNMENT: {_peak(plan)}.", 3
         ),
         macs=sum(op.macs for op in ops),
-        end=max([op.end for op in ops] + ([feed.end] if feed else [])),
-        init=_prototype(prefix, "init", ["void *arena", "size_t arena_bytes"]),
+        banks=memory.banks if two else (memory.arena_bytes, 0),
+        slow=memory.split == 0,
+        handle="m" if two else "arena",
+        handle_type="const tinyml_model *" if two else "uint8_t *",
+        ends=(max(first for first, _ in touched), max(second for _, second in touched)),
+        init=_prototype(
+            prefix,
+            "init",
+            ["void *arena", "size_t arena_bytes"]
+            + (["void *more", "size_t more_bytes"] if two else []),
+        ),
         invoke=_prototype(
             prefix,
             "invoke",
@@ -189,7 +223,7 @@ def model_view(plan: Plan, *, name: str = "", identity: str = "") -> ModelView:
         outputs=outputs,
         buffers=_arena_map(plan, producers, streamed),
         segments=segments,
-        tables=tables.views(),
+        tables=tables.views(constants_room(len(ops), board)),
         headers=tuple(sorted((f"{prefix}_weights.h", "tinyml_generated.h", *kernel_headers))),
     )
 
@@ -199,12 +233,12 @@ def _segments(
 ) -> tuple[SegmentView, ...]:
     nodes = {node.name: node for node in plan.graph.nodes}
     found: list[SegmentView] = []
+    macs = macs_by_node(plan.graph, plan.schedule, plan.calls)
     index = 0
     for segment in plan.schedule.segments:
         in_stream = segment.kind is not SegmentKind.LAYER
-        macs = executed_macs(plan, segment)
         ops = tuple(
-            views.view(nodes[name], index + at, macs[at], in_stream=in_stream)
+            views.view(nodes[name], index + at, macs[name], in_stream=in_stream)
             for at, name in enumerate(segment.nodes)
         )
         fed = None if index else feed
@@ -251,7 +285,7 @@ def _endpoints(
         ctype, access = CTYPES[tensor.dtype], f"{prefix}_{suffix}"
         found.append(
             EndpointView(
-                accessor=_accessor(prefix, role, ctype, access, memory.offset_of(name)),
+                accessor=_accessor(prefix, role, ctype, access, memory, name),
                 macro=access.upper(),
                 access=access,
                 argument=suffix,
@@ -268,10 +302,13 @@ def _endpoints(
     return tuple(found)
 
 
-def _accessor(prefix: str, role: str, ctype: str, access: str, offset: int) -> tuple[str, ...]:
+def _accessor(
+    prefix: str, role: str, ctype: str, access: str, memory: MemoryPlan, tensor: str
+) -> tuple[str, ...]:
     const = "" if role == "input" else "const "
     head = f"{const}{ctype} *{access}({const}{prefix}_t *m) {{"
-    body = f"return ({const}{ctype} *)(m->arena + {offset});"
+    where = place(memory, memory.offset_of(tensor)).removeprefix("m->")
+    body = f"return ({const}{ctype} *)(m->{where});"
     line = f"{head} {body} }}"
     return (line,) if len(line) <= WIDTH else (head, f"  {body}", "}")
 
@@ -296,7 +333,10 @@ def _describe(role: str, index: int, tensor: Tensor, count: int) -> str:
 def _arena_map(
     plan: Plan, producers: Mapping[str, Node], streamed: Mapping[str, StreamedRows]
 ) -> tuple[str, ...]:
-    """The arena as lines of a comment, by offset: range, ops during which it is live, contents."""
+    """The arena as lines of a comment, by offset: range, ops during which it is live, contents.
+
+    Those of a second arena come after a line that says so.
+    """
     memory, ranges = plan.memory, _op_ranges(plan)
     buffers = sorted(memory.buffers, key=lambda b: (memory.offsets[b.name], b.first, b.name))
     digits = len(str(memory.arena_bytes))
@@ -306,16 +346,19 @@ def _arena_map(
         part = f"{rows.held} of {rows.height} rows of " if rows and rows.is_ring else ""
         return part + title(tensor, producers.get(tensor))
 
-    return tuple(
-        line
-        for buffer in buffers
-        for line in comment(
-            f"[{memory.offsets[buffer.name]:{digits}}, "
-            f"{memory.offsets[buffer.name] + buffer.bytes:{digits}})  "
+    lines: list[str] = []
+    seen = 0
+    for buffer in buffers:
+        bank, at = home(memory, memory.offsets[buffer.name])
+        if bank > seen:
+            lines += ["", "And in the second arena:", ""]
+            seen = bank
+        lines += comment(
+            f"[{at:{digits}}, {at + buffer.bytes:{digits}})  "
             f"ops {ranges[memory.segment_at(buffer.first)][0]:3}-"
             f"{ranges[memory.segment_at(buffer.last)][1]:<3} "
             + (", ".join(map(contents, buffer.tensors)) or buffer.name),
             3,
             lead=" " * (2 * digits + 18),
         )
-    )
+    return tuple(lines)

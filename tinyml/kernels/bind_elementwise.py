@@ -112,16 +112,18 @@ def _pair(site: Site) -> _Pair:
     return _Pair(channels, fields, loop, in_place)
 
 
-def _binary(site: Site, params: Fields) -> KernelCall:
+def _binary(site: Site, params: Fields, *features: str) -> KernelCall:
     pair = _pair(site)
-    return pair.call(site.kernel(), (*pair.shape, *params))
+    return pair.call(site.kernel(*features), (*pair.shape, *params))
 
 
 def add(site: Site) -> KernelCall:
     """ADD and SUB."""
     p = add_params(site.graph, site.node)
-    quick = dsp.add_fields(p) if site.x.shape == site.operand(1).shape else None
-    kernel = site.kernel(*(() if quick is None else ("quick",)))
+    same = site.x.shape == site.operand(1).shape
+    quick = dsp.add_fields(p) if same else None
+    features = (*(("same shape",) if same else ()), *(() if quick is None else ("quick",)))
+    kernel = site.kernel(*features)
     if quick is not None and kernel.requires == "quick":
         pair = _pair(site)
         return pair.call(kernel, (("channels", pair.channels), *quick))
@@ -138,6 +140,7 @@ def add(site: Site) -> KernelCall:
             ("act_min", p.act_min),
             ("act_max", p.act_max),
         ),
+        *features,
     )
 
 

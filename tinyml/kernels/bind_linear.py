@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels import dsp, dsp_depthwise, quick
+from tinyml.kernels import bind_neon, dsp, dsp_depthwise, mve, neon, portable
 from tinyml.kernels.call import (
     ColumnAccess,
     KernelCall,
@@ -19,16 +19,10 @@ from tinyml.kernels.call import (
     RowAccess,
     RowLoop,
     Span,
-    WholeCall,
 )
-from tinyml.kernels.site import Fields, Site, table
+from tinyml.kernels.registry import Kernel
+from tinyml.kernels.site import Fields, Site, table, window_fields
 from tinyml.quant.params import LinearParams, conv_params, fully_connected_params
-
-_EXACT, _LINE, _BENT = range(3)
-"""TINYML_RESCALE_EXACT and so on"""
-
-_ELEMENTS = 131072
-"""TINYML_FILTERS_ELEMENTS"""
 
 
 def conv(site: Site) -> KernelCall:
@@ -41,13 +35,16 @@ def conv(site: Site) -> KernelCall:
     params = conv_params(site.graph, site.node)
     columns = (width, op.stride[1], op.dilation[1], in_channels % 4) == (3, 1, 1, 0)
     quick = columns and not dsp.exact(params)
-    kernel = site.kernel(*(("1x1",) if pointwise else ("w3",) if quick else ()))
-    packed = kernel.isa == "dsp"
+    shape = ("1x1",) if pointwise else ("w3",) if quick else ()
+    kernel = site.kernel(*_features(weights, *shape))
     rows = weights.reshape(out_channels, -1)
+    loop = _row_loop(site, op, height, width)
+    if kernel.isa in neon.ISAS:
+        return bind_neon.conv(site, kernel, params, _biases(site, params, rows), loop)
+    packed = kernel.isa == "dsp"
     if packed:
         rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
-    filters = (_dsp_filter_fields if packed else _filter_fields_in_fours)(site, params, rows)
-    loop = _row_loop(site, op, height, width)
+    filters = _FILTERS[kernel.isa](site, params, rows)
     if kernel.requires == "1x1":
         pixel: Fields = (("in_channels", in_channels), ("stride_x", op.stride[1]), *filters)
         call = KernelCall(kernel.name, OpStruct(kernel.struct, pixel), loop)
@@ -57,18 +54,15 @@ def conv(site: Site) -> KernelCall:
         return call
     window: Fields = (
         ("in_channels", in_channels),
-        *_window_fields(op, height, width),
+        *window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
     )
     fields = (*((f"window.{name}", value) for name, value in window), *filters)
-    scratch = 2 * height * width * in_channels
-    if packed:
-        scratch = dsp.conv_scratch(height, width, in_channels, shared=kernel.requires == "w3")
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
-        scratch_bytes=scratch,
+        scratch_bytes=_conv_scratch(kernel, height, width, in_channels),
         scratch_macro=f"{kernel.scratch}({height}, {width}, {in_channels})",
     )
 
@@ -81,38 +75,97 @@ def depthwise_conv(site: Site) -> KernelCall:
     _, height, width, channels = weights.shape
     square = height == width and (op.multiplier, op.dilation[1]) == (1, 1) and op.stride[1] <= 2
     size = f"{height}x{width}"
-    features: tuple[str, ...] = (size,) if square else ()
-    if square and channels >= dsp_depthwise.QUAD:
-        features = (size, f"{size}x{dsp_depthwise.QUAD}")
-    kernel = site.kernel(*features)
+    window = mve.Window(height, width, op.stride[1], op.dilation[1], site.y.shape[2])
+    singly = op.multiplier == 1
+    kernel = site.kernel(
+        *_features(
+            weights,
+            *((size,) if square else ()),
+            *(
+                f"{size}x{least}"
+                for least in (dsp_depthwise.QUAD, 8)
+                if square and channels >= least
+            ),
+            *(("one to one",) if singly and window.serves(channels) else ()),
+            *((f"one to one x{neon.LANES}",) if singly and channels >= neon.LANES else ()),
+        )
+    )
     params = conv_params(site.graph, site.node)
     loop = _row_loop(site, op, height, width)
+    if kernel.isa == "mve":
+        return _depthwise_mve(site, kernel, window, params, loop)
+    if kernel.isa in neon.ISAS:
+        biases = _biases(site, params, weights.reshape(-1, channels).T)
+        return bind_neon.depthwise_conv(site, kernel, params, biases, loop)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
-        fields_of = _dsp_quad_fields if kernel.isa == "dsp" else _filter_fields
+        biases = _biases(site, params, by_channel)
+        fields_of = _dsp_quad_fields if kernel.isa == "dsp" else portable.filter_fields
         small: Fields = (
             ("stride_x", op.stride[1]),
             ("input_zero_point", params.input_zero_point),
-            *fields_of(site, params, by_channel),
+            *fields_of(params, biases, by_channel),
         )
         return KernelCall(kernel.name, OpStruct(kernel.struct, small), loop)
     fields: Fields = (
         ("depth_multiplier", op.multiplier),
-        *_window_fields(op, height, width),
+        *window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
-        *_filter_fields(site, params, weights, folded=False),
+        *portable.filter_fields(
+            params,
+            _biases(site, params, None),
+            weights.reshape(-1, channels).T,
+            packed=weights,
+            largest_input=max(127 - params.input_zero_point, 128 + params.input_zero_point),
+        ),
     )
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
 
+def _depthwise_mve(
+    site: Site, kernel: Kernel, window: mve.Window, params: LinearParams, loop: RowLoop
+) -> KernelCall:
+    op = site.node.op
+    assert isinstance(op, ops.DepthwiseConv2D)
+    weights = site.constant(1, DType.INT8)[0]
+    biases = _biases(site, params, weights.reshape(-1, weights.shape[2]).T)
+    fields: Fields = (
+        *window_fields(op, window.height, window.width),
+        ("input_zero_point", params.input_zero_point),
+        ("pixels", window.pixels),
+        ("pairs", int(window.pairs)),
+        ("offsets", table("int32_t", window.offsets())),
+        *_mve_fields(params, window.blocks(params, biases, weights)),
+    )
+    sizes = (window.height, window.width, window.stride, window.dilation, window.pixels)
+    return KernelCall(
+        kernel.name,
+        OpStruct(kernel.struct, fields),
+        loop,
+        scratch_bytes=window.scratch_bytes,
+        scratch_macro=f"{kernel.scratch}({', '.join(map(str, sizes))})",
+    )
+
+
 def fully_connected(site: Site) -> KernelCall:
-    """FULLY_CONNECTED."""
-    kernel = site.kernel()
+    """FULLY_CONNECTED: each of its vectors is a row."""
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
+    symmetric = () if params.weights_zero_point else ("symmetric",)
+    kernel = site.kernel(*_features(weights, *symmetric))
     in_features = weights.shape[1]
+    batches = site.x.size // in_features
+    loop = RowLoop(
+        batches=1,
+        out_height=batches,
+        out_row_bytes=len(weights),
+        inputs=(RowAccess(count=1, height=batches, row_bytes=in_features),),
+        span=Span(1, 1, 0),
+    )
+    if kernel.isa in neon.ISAS:
+        biases = _biases(site, params, weights)
+        return bind_neon.fully_connected(site, kernel, params, biases, loop)
     layer: Fields = (
-        ("batches", site.x.size // in_features),
         ("in_features", in_features),
         ("weights_zero_point", params.weights_zero_point),
     )
@@ -126,91 +179,23 @@ def fully_connected(site: Site) -> KernelCall:
             ("scale_step", scales.shape[1] if len(scales) > 1 else 0),
         )
     else:
-        fields = (*layer, *_filter_fields_in_fours(site, params, weights))
-    loop = WholeCall(("int8_t",), ("int8_t",))
+        filter_fields = _mve_filter_fields if kernel.isa == "mve" else _filter_fields
+        fields = (*layer, *filter_fields(site, params, weights))
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
 
-def _window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int) -> Fields:
-    return (
-        ("kernel_height", height),
-        ("kernel_width", width),
-        ("stride_x", op.stride[1]),
-        ("dilation_x", op.dilation[1]),
-    )
-
-
-def _filter_fields(
-    site: Site, params: LinearParams, weights: npt.NDArray[np.generic], *, folded: bool = True
-) -> Fields:
-    """The `tinyml_filters` member: weights in the order given, biases and rescales.
-
-    Where the biases take in the input's zero point (`folded`), the weights have a row
-    per channel. Channels that all rescale alike share one entry.
-    """
-    channels = len(params.multipliers)
-    bias = _biases(site, params, weights if folded else None)
-    rescale, left = _EXACT, 0
-    multipliers, shifts = params.multipliers, params.shifts
-    found = quick.quick(params, _largest(params, bias, weights, folded=folded))
-    if found is not None:
-        rescale, left = _BENT if found.bent else _LINE, found.left
-        bias = ((bias.astype(np.int64) << left) + found.offsets).astype(np.int32)
-        multipliers, shifts = found.multipliers, found.rights - np.int32(found.bent)
-    rescales = {*zip(multipliers.tolist(), shifts.tolist(), strict=True)}
-    used = channels if len(rescales) > 1 else 1
-    return (
-        ("filters.out_channels", channels),
-        ("filters.output_zero_point", params.output_zero_point),
-        ("filters.act_min", params.act_min),
-        ("filters.act_max", params.act_max),
-        ("filters.per_channel", int(len(rescales) > 1)),
-        ("filters.rescale", rescale),
-        ("filters.left", left),
-        ("filters.weights", table("int8_t", weights)),
-        ("filters.biases", table("int32_t", bias)),
-        ("filters.multipliers", table("int32_t", multipliers[:used])),
-        ("filters.shifts", table("int8_t", shifts[:used])),
-    )
-
-
-def _filter_fields_in_fours(
-    site: Site, params: LinearParams, weights: npt.NDArray[np.generic]
-) -> Fields:
-    """The same, weights packed in fours of filters; `weights` has a row per channel."""
-    channels, n = weights.shape
-    if n >= _ELEMENTS:
-        raise site.unsupported(site.y, f"a sum of {n} products could overflow", "split the layer")
-    whole = channels // 4 * 4
-    fours = weights[:whole].reshape(-1, 4, n).transpose(0, 2, 1)
-    packed = np.concatenate((fours.reshape(-1), weights[whole:].T.reshape(-1)))
-    fields = dict(_filter_fields(site, params, weights))
-    fields["filters.weights"] = table("int8_t", packed)
-    return tuple(fields.items())
-
-
-def _largest(
-    params: LinearParams,
-    bias: npt.NDArray[np.int32],
-    weights: npt.NDArray[np.generic],
-    *,
-    folded: bool,
-) -> npt.NDArray[np.int64]:
-    """Per channel the largest absolute value that a sum can have, whatever the input."""
-    magnitudes = np.abs(weights.astype(np.int64) - params.weights_zero_point)
-    if folded:
-        products = 128 * magnitudes.sum(axis=1)
-    else:
-        zero = params.input_zero_point
-        span = max(127 - zero, 128 + zero)
-        products = span * magnitudes.reshape(-1, len(bias)).sum(axis=0)
-    return np.asarray(products + np.abs(bias.astype(np.int64)), np.int64)
+def _conv_scratch(kernel: Kernel, height: int, width: int, in_channels: int) -> int:
+    """Bytes of scratch of a convolution with windows of this size, as its macro says."""
+    taps = height * width * in_channels
+    if kernel.isa == "dsp":
+        return dsp.conv_scratch(height, width, in_channels, shared=kernel.requires == "w3")
+    return 32 * mve.steps(taps) if kernel.isa == "mve" else 2 * taps
 
 
 def _biases(
     site: Site, params: LinearParams, weights: npt.NDArray[np.generic] | None
 ) -> npt.NDArray[np.int32]:
-    """The biases; with `weights`, a row per channel, the input's zero point is taken in."""
+    """The biases; with `weights`, a row per channel, they take in the input's zero point."""
     bias = np.zeros(len(params.multipliers), np.int64)
     if site.optional(2) is not None:
         bias = site.constant(2, DType.INT32).astype(np.int64)
@@ -218,6 +203,15 @@ def _biases(
         sums = (weights.astype(np.int64) - params.weights_zero_point).sum(axis=1)
         bias = bias - params.input_zero_point * sums
     return bias.astype(np.int32)  # modulo 2**32, like the accumulator
+
+
+def _filter_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
+    """The `tinyml_filters` member, weights in fours; `weights` has a row per channel."""
+    n = weights.shape[1]
+    if n >= portable.ELEMENTS:
+        raise site.unsupported(site.y, f"a sum of {n} products could overflow", "split the layer")
+    fours = portable.in_fours(weights)
+    return portable.filter_fields(params, _biases(site, params, weights), weights, packed=fours)
 
 
 def _dsp_filter_fields(
@@ -242,16 +236,46 @@ def _dsp_output_fields(name: str, params: LinearParams) -> Fields:
     )
 
 
-def _dsp_quad_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
+def _dsp_quad_fields(
+    params: LinearParams, biases: npt.NDArray[np.int32], weights: npt.NDArray[np.generic]
+) -> Fields:
     """The filters of a depthwise kernel for the DSP extension; `weights` has a row per channel."""
-    bias = _biases(site, params, weights)
     return (
-        ("channels", len(bias)),
+        ("channels", len(biases)),
         ("output_zero_point", params.output_zero_point),
         ("act_min", params.act_min),
         ("act_max", params.act_max),
-        ("quads", table("int32_t", dsp_depthwise.quads(params, bias, weights))),
+        ("quads", table("int32_t", dsp_depthwise.quads(params, biases, weights))),
     )
+
+
+def _mve_filter_fields(
+    site: Site, params: LinearParams, weights: npt.NDArray[np.generic]
+) -> Fields:
+    """The `tinyml_mve_filters` member; `weights` has a row per channel."""
+    return _mve_fields(params, mve.blocks(params, _biases(site, params, weights), weights))
+
+
+def _mve_fields(params: LinearParams, blocks: npt.NDArray[np.int32]) -> Fields:
+    return (
+        ("filters.out_channels", len(params.multipliers)),
+        ("filters.output_zero_point", params.output_zero_point),
+        ("filters.act_min", params.act_min),
+        ("filters.act_max", params.act_max),
+        ("filters.exact", int(mve.needs_exact(params))),
+        ("filters.blocks", table("int32_t", blocks)),
+    )
+
+
+_FILTERS = {"portable": _filter_fields, "dsp": _dsp_filter_fields, "mve": _mve_filter_fields}
+"""How instruction sets want the filters of convolutions."""
+
+
+def _features(weights: npt.NDArray[np.generic], *features: str) -> tuple[str, ...]:
+    """`features`, and what they are together with narrow weights."""
+    if not neon.narrow(weights):
+        return features
+    return (*features, *(f"{name} narrow" for name in features), "narrow")
 
 
 def _row_loop(

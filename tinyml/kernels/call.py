@@ -101,6 +101,13 @@ class RowAccess:
     columns: ColumnAccess | None = None
     """None where the kernel can only compute whole rows."""
 
+    def rows_read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """[i, position]: the rows that output row `rows[i]` reads; for padding, some outside."""
+        if self.table is not None:
+            return np.array(self.table, np.int64)[rows]
+        starts = rows * self.stride - self.pad_top
+        return starts[:, None] + np.arange(self.count, dtype=np.int64) * self.dilation
+
 
 @dataclass(frozen=True, slots=True)
 class Span:

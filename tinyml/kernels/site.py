@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyml.errors import UnsupportedError
+from tinyml.ir import ops
 from tinyml.ir.graph import DType, Graph, Node, Tensor
 from tinyml.kernels import registry
 from tinyml.kernels.call import ConstArray, FieldValue
@@ -112,3 +113,13 @@ def raw(tensor: Tensor) -> ConstArray:
 def scale_fields(name: str, scale: Rescale) -> Fields:
     """The fields of a `tinyml_scale` member."""
     return ((f"{name}.multiplier", scale.multiplier), (f"{name}.shift", scale.shift))
+
+
+def window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int) -> Fields:
+    """The fields that say what the windows of a convolution are along a row."""
+    return (
+        ("kernel_height", height),
+        ("kernel_width", width),
+        ("stride_x", op.stride[1]),
+        ("dilation_x", op.dilation[1]),
+    )

@@ -22,7 +22,7 @@ _CHECKSUMS, _STOP, _SERVED = 1, 2, 4
 
 _UNITS: Final = {1: "cycles", 2: "instructions", 3: "nanoseconds"}
 
-_HELLO_FORMAT: Final = struct.Struct("<HHIIIIIHHHHII")
+_HELLO_FORMAT: Final = struct.Struct("<HHIIIIIIHHHHII")
 _RECORD_FORMAT: Final = struct.Struct("<HHIII")
 _REGION_FORMAT: Final = struct.Struct("<II")
 
@@ -172,20 +172,21 @@ class Client:
         return Counts(identity.unit, round(total), tuple(round(op) for op in ops))
 
     def high_water(self, inputs: Sequence[bytes | Fill]) -> HighWater:
-        """Run the model and find the highest byte of arena, and the deepest of stack, it touches.
+        """Run the model and find the highest byte of each arena, and the deepest of stack, that
+        it touches.
 
         Two runs over two patterns: a byte that happens to be written with the
         one pattern differs from the other.
         """
-        arena = stack = 0
+        arena = more = stack = 0
         for pattern in _PATTERNS:
             self._wire.request(wire.PAINT, bytes([pattern]))
             self.invoke(inputs)
             marks = struct.unpack(
-                "<II", self._sized(self._wire.request(wire.MARKS, bytes([pattern])), 8)
+                "<III", self._sized(self._wire.request(wire.MARKS, bytes([pattern])), 12)
             )
-            arena, stack = max(arena, marks[0]), max(stack, marks[1])
-        return HighWater(arena, stack)
+            arena, more, stack = map(max, (arena, more, stack), marks)
+        return HighWater(arena, more, stack)
 
     def _ask_identity(self) -> Identity:
         answer = self._wire.request(wire.HELLO, b"")
@@ -196,8 +197,8 @@ class Client:
                 hint="build and flash the firmware again",
             )
         fields = _HELLO_FORMAT.unpack(self._sized(answer, _HELLO_FORMAT.size))
-        _, self._payload, unit, numerator, denominator, clock_hz, arena = fields[:7]
-        op_count, inputs, outputs, record_capacity, row_bytes, pixel_bytes = fields[7:]
+        _, self._payload, unit, numerator, denominator, clock_hz, arena, more = fields[:8]
+        op_count, inputs, outputs, record_capacity, row_bytes, pixel_bytes = fields[8:]
         if not (self._payload and denominator and unit in _UNITS):
             raise LinkError("the target's identity makes no sense")
         identity = Identity(
@@ -205,6 +206,7 @@ class Client:
             identity=self._read(_IDENTITY).decode(errors="replace"),
             build=self._read(_BUILD).decode(errors="replace"),
             arena_bytes=arena,
+            more_bytes=more,
             op_count=op_count,
             inputs=_regions(self._read(_INPUT_REGIONS)),
             outputs=_regions(self._read(_OUTPUT_REGIONS)),
@@ -219,6 +221,7 @@ class Client:
         if (len(identity.inputs), len(identity.outputs)) != (inputs, outputs) or (
             (row_bytes and (inputs != 1 or identity.inputs[0].bytes % row_bytes))
             or (pixel_bytes and (not row_bytes or row_bytes % pixel_bytes))
+            or more > arena
         ):
             raise LinkError("the target's identity makes no sense")
         return identity

@@ -25,6 +25,8 @@ class Identity:
     """64 hex digits over model, plan and generator."""
     build: str
     arena_bytes: int
+    more_bytes: int
+    """Of them, in a second arena."""
     op_count: int
     inputs: tuple[Region, ...]
     outputs: tuple[Region, ...]
@@ -97,4 +99,6 @@ class HighWater:
     """The memory that an inference really touches, in bytes; stack 0 where it is not known."""
 
     arena_bytes: int
+    more_bytes: int
+    """Of a second arena."""
     stack_bytes: int

@@ -5,21 +5,42 @@ from itertools import pairwise
 
 from tinyml.ir.graph import Graph
 from tinyml.kernels.call import KernelCall
+from tinyml.memory.banks import place_in_banks
 from tinyml.memory.lifetimes import lifetimes, merged
-from tinyml.memory.place import place
+from tinyml.memory.place import Placement, least_bytes, place
 from tinyml.memory.plan import MemoryPlan, live_bytes
+from tinyml.memory.stairs import height
 from tinyml.schedule.schedule import Schedule
 
-__all__ = ["plan_memory"]
+__all__ = ["least_memory", "plan_memory"]
 
 
-def plan_memory(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> MemoryPlan:
+def least_memory(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> int:
+    """Bytes that no arena for `graph` run as `schedule` says can do without."""
+    return least_bytes(lifetimes(graph, schedule, calls))
+
+
+def plan_memory(
+    graph: Graph,
+    schedule: Schedule,
+    calls: Mapping[str, KernelCall],
+    rooms: tuple[int, int] | None = None,
+) -> MemoryPlan:
     """The smallest arena found for `graph` run as `schedule` says.
 
+    With `rooms`, the bytes that two stretches of memory have for it, it is divided where the
+    first one is too small; whether the second is large enough, the caller has to see.
     The result depends on the arguments alone, not on the time it takes.
     """
     found = lifetimes(graph, schedule, calls)
     placement = place(found)
+    split = None
+    if rooms is not None and height(found.buffers, placement.offsets) > rooms[0]:
+        banked = place_in_banks(found, rooms)
+        top = height(found.buffers, banked.offsets)
+        split = banked.split if banked.split < top else None
+        bound = placement.lower_bound
+        placement = Placement(banked.offsets, bound, top == bound)
     made = [
         overlay
         for overlay in found.overlays
@@ -38,4 +59,5 @@ def plan_memory(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall
         offsets=offsets,
         peaks=tuple(int(live[a:b].max(initial=0)) for a, b in pairwise(edges)),
         starts=found.starts,
+        split=split,
     )

@@ -23,7 +23,11 @@ from tinyml.schedule.schedule import FEED, Schedule, SegmentKind
 
 
 def check_plan(
-    graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall], plan: MemoryPlan
+    graph: Graph,
+    schedule: Schedule,
+    calls: Mapping[str, KernelCall],
+    plan: MemoryPlan,
+    rooms: tuple[int, int] | None = None,
 ) -> None:
     """Raise PlanError, naming the op and the tensors, unless `plan` is sound.
 
@@ -33,8 +37,9 @@ def check_plan(
     that a node reads still holds what its producer wrote, and so do the graph outputs at the
     end; what a node reads, writes and uses as scratch at the same time lies apart, but for
     the overlays that its kernel allows; everything is aligned and inside the arena; the arena
-    is no larger than its buffers need; and the live ranges, peaks and times that the plan
-    reports are true.
+    is no larger than its buffers need; no buffer lies across the split, which there is only where
+    `rooms`, the bytes of two banks, allow one, and no more below it than the first has; and the
+    live ranges, peaks and times that the plan reports are true.
     """
     _check_schedule(graph, schedule)
     for step, segment in enumerate(schedule.segments):
@@ -44,6 +49,7 @@ def check_plan(
         how = "comes row by row" if comes else "does not come"
         raise PlanError(f"the input {how}, but the feed of the schedule is {schedule.feed.value}")
     _check_buffers(graph, plan, _stored(graph, schedule, calls))
+    _check_split(plan, rooms)
     replay = Replay(graph, calls, plan)
     if not schedule.fed:
         replay.load_inputs()
@@ -123,6 +129,29 @@ def _check_buffers(graph: Graph, plan: MemoryPlan, stored: Mapping[str, int]) ->
                 raise PlanError(f"tensor '{name}' exceeds its buffer '{buffer.name}'")
     if top != plan.arena_bytes:
         raise PlanError(f"the arena has {plan.arena_bytes} bytes, its buffers end at {top}")
+
+
+def _check_split(plan: MemoryPlan, rooms: tuple[int, int] | None) -> None:
+    """Every buffer is in one bank, and the first bank is large enough."""
+    if plan.split is None:
+        if rooms is not None and plan.arena_bytes > rooms[0]:
+            raise PlanError(f"an arena of {plan.arena_bytes} bytes in a bank of {rooms[0]}")
+        return
+    if rooms is None:
+        raise PlanError("the arena is split, and there is only one bank for it")
+    if plan.split % ALIGNMENT or not 0 <= plan.split < plan.arena_bytes:
+        raise PlanError(f"an arena of {plan.arena_bytes} bytes is split at {plan.split}")
+    if plan.split > rooms[0]:
+        raise PlanError(f"{plan.split} bytes of the arena in a bank of {rooms[0]}")
+    top = 0
+    for buffer in plan.buffers:
+        start = plan.offsets[buffer.name]
+        if start < plan.split:
+            top = max(top, start + buffer.bytes)
+        if top > plan.split:
+            raise PlanError(f"buffer '{buffer.name}' lies across the split at {plan.split}")
+    if top != plan.split:
+        raise PlanError(f"the first bank is said to take {plan.split} bytes, its buffers {top}")
 
 
 def _check_figures(plan: MemoryPlan) -> None:

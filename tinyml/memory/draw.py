@@ -34,6 +34,7 @@ def draw(graph: Graph, schedule: Schedule, plan: MemoryPlan, *, width: int = 96)
 
     lines = [
         f"arena {plan.arena_bytes} bytes, {_verdict(plan)}; column {scale} bytes",
+        *([] if plan.split is None else [f"from {plan.split} on in the second memory"]),
         f"{'step':>4} {'op':<{_NAME}} {'bytes':>{digits}}  |{'0':<{cells}}|",
     ]
     ticks = _fullest_ticks(plan)

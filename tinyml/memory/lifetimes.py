@@ -96,11 +96,23 @@ def lifetimes(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall])
         run.segment(segment, start, {name: s for names, s in scratch.items() for name in names})
 
     buffers = [
-        Buffer(value.tensors[0], value.bytes, blocks_of(bytes_), value.tensors)
+        Buffer(
+            value.tensors[0],
+            value.bytes,
+            blocks_of(bytes_),
+            value.tensors,
+            accessed=bytes_.accessed,
+        )
         for value, bytes_ in zip(found, touched, strict=True)
     ]
     buffers += [
-        Buffer(scratch_name(*names), bytes_.size, blocks_of(bytes_), scratch_of=names)
+        Buffer(
+            scratch_name(*names),
+            bytes_.size,
+            blocks_of(bytes_),
+            scratch_of=names,
+            accessed=bytes_.accessed,
+        )
         for names, bytes_ in scratches
     ]
     if schedule.feed is Feed.ROWS:
@@ -197,7 +209,8 @@ def merged(found: Lifetimes, overlays: Sequence[Overlay]) -> tuple[tuple[Buffer,
         whole = found.buffers[head]
         if len(parts) > 1:
             tensors = tuple(name for part in parts for name in part.tensors)
-            whole = replace(whole, blocks=union_of(parts), tensors=tensors)
+            accessed = sum(part.accessed for part in parts)
+            whole = replace(whole, blocks=union_of(parts), tensors=tensors, accessed=accessed)
         buffers.append(whole)
         for i in chain:
             home[i] = position

@@ -61,6 +61,8 @@ class Buffer:
     blocks: tuple[Block, ...]
     tensors: tuple[str, ...] = ()
     scratch_of: tuple[str, ...] = ()
+    accessed: int = field(default=0, compare=False)
+    """Bytes that one inference reads and writes, each as often as it does (whole kernels: once)."""
 
     @property
     def first(self) -> int:
@@ -94,6 +96,21 @@ class MemoryPlan:
     """Per segment, the most bytes that are live at any of its ticks; one without segments."""
     starts: tuple[int, ...]
     """Per segment, its first tick; and at last the number of ticks, at least 1."""
+    split: int | None = None
+    """The arena may be two stretches of memory, a fast one and, from this offset on, another (all
+    of it, if 0); no buffer lies in both. None: it is one, the fast one."""
+
+    @property
+    def banks(self) -> tuple[int, int]:
+        """Bytes of the two stretches."""
+        first = self.arena_bytes if self.split is None else self.split
+        return first, self.arena_bytes - first
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Which stretch has the byte at `offset` (0 or 1), and where it is in that."""
+        if self.split is None or offset < self.split:
+            return 0, offset
+        return 1, offset - self.split
 
     def segment_at(self, tick: int) -> int:
         """The position of the segment that runs at `tick`; 0 without segments."""

@@ -61,16 +61,21 @@ class Problem:
         """The buffers placed in `order`."""
         offsets = [-1] * len(self.buffers)
         for i in order:
-            taken = [
-                (offsets[j] + low, offsets[j] + high)
-                for j, intervals in self.apart[i]
-                if offsets[j] >= 0
-                for low, high in intervals
-            ]
-            taken.sort()
-            offsets[i] = _gap(taken, best_fit)
+            offsets[i] = self.lowest(i, offsets, best_fit)
         reached = height(self.buffers, offsets)
         return Packing(self, tuple(order), best_fit, tuple(offsets), reached)
+
+    def lowest(self, i: int, offsets: Sequence[int], best_fit: bool = False) -> int:
+        """The lowest offset of buffer `i`, or that with the least play, that those of others
+        allow; they are negative where a buffer is not placed yet."""
+        taken = [
+            (offsets[j] + low, offsets[j] + high)
+            for j, intervals in self.apart[i]
+            if offsets[j] >= 0
+            for low, high in intervals
+        ]
+        taken.sort()
+        return _gap(taken, best_fit)
 
 
 def problems(found: Lifetimes) -> Iterator[Problem]:

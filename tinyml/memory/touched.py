@@ -16,17 +16,20 @@ _NEVER = np.iinfo(np.int64).max
 
 
 class Touched:
-    """Per granule of a buffer of `size` bytes, the first and the last tick that touch it."""
+    """Per granule of a buffer of `size` bytes, the first and the last tick that touch it; and
+    how many bytes are read and written, each as often as something does."""
 
-    __slots__ = ("first", "last", "size")
+    __slots__ = ("accessed", "first", "last", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.first = np.full(size // ALIGNMENT, _NEVER, np.int64)
         self.last = np.full(size // ALIGNMENT, -1, np.int64)
+        self.accessed = 0
 
     def touch_all(self, tick: int) -> None:
         """All of it is touched at `tick`."""
+        self.accessed += self.size
         np.minimum(self.first, tick, out=self.first)
         np.maximum(self.last, tick, out=self.last)
 
@@ -34,6 +37,7 @@ class Touched:
         """At `ticks[i]`, the bytes from `starts[i]` on are touched, `size` of them."""
         if not size or not starts.size:
             return
+        self.accessed += starts.size * size
         pieces, which = np.unique(starts, return_inverse=True)
         first = np.full(pieces.size, _NEVER, np.int64)
         last = np.full(pieces.size, -1, np.int64)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyml.ir.graph import Graph, Node
-from tinyml.kernels.call import Accumulation, ColumnAccess, KernelCall, RowAccess, RowLoop
+from tinyml.kernels.call import Accumulation, KernelCall, RowAccess, RowLoop
 from tinyml.memory.touched import Ticks, Touched
 from tinyml.memory.values import aligned, read_rows
 from tinyml.schedule.schedule import FEED, Ring, Segment, SegmentKind
@@ -48,14 +48,6 @@ class _Rows:
             at = (part[0] - self.first) * self.pixel_bytes
             size = (part[1] - part[0]) * self.pixel_bytes
         self.touched.touch(rows[there] % self.slots * self.pitch + at, size, ticks[there])
-
-
-def columns_read(access: ColumnAccess, first: int, stop: int) -> Span:
-    """The columns of an input that the output columns [first, stop) need and that are there."""
-    begin = first * access.stride - access.pad_left
-    end = (stop - 1) * access.stride - access.pad_left + (access.count - 1) * access.dilation + 1
-    begin = min(max(begin, 0), access.width)
-    return begin, max(begin, min(end, access.width))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +132,10 @@ class Run:
         for name, access in self._operands(node, loop):
             pixel, part = 0, None
             if own is not None and access.columns is not None:
-                pixel, part = access.columns.pixel_bytes, columns_read(access.columns, *own)
+                pixel, part = access.columns.pixel_bytes, access.columns.read(*own)
             source = self._rows(name, access.height, access.row_bytes, pixel, rings, firsts)
             source.touch(*_rows_read(access, rows, ticks), part)
-        pixel = loop.out_row_bytes // max(loop.span.out_width, 1)
-        height, size = loop.out_height, loop.out_row_bytes
+        height, size, pixel = loop.out_height, loop.out_row_bytes, loop.pixel_bytes
         self._rows(node.outputs[0], height, size, pixel, rings, firsts).touch(rows, ticks, own)
 
     def _feed(self, nodes: Sequence[Node], tile: _Tile, rings: Mapping[str, Ring]) -> None:
@@ -176,12 +167,9 @@ class Run:
 
 def _rows_read(access: RowAccess, rows: Ticks, ticks: Ticks) -> tuple[Ticks, Ticks]:
     """The rows that output rows `rows`, computed at `ticks`, read, and when."""
-    if access.table is not None:
+    if access.table is not None:  # a program may be wrong, which the checker says
         rows, ticks = rows[rows < len(access.table)], ticks[rows < len(access.table)]
-        read = np.array(access.table, np.int64)[rows]
-    else:
-        taps = np.arange(access.count) * access.dilation
-        read = (rows * access.stride - access.pad_top)[:, None] + taps
+    read = access.rows_read(rows)
     there = (read >= 0) & (read < access.height)
     return read[there], np.broadcast_to(ticks[:, None], read.shape)[there]
 
@@ -192,10 +180,7 @@ def _tiles(segment: Segment, start: int) -> Iterator[_Tile]:
         steps = _steps_of(segment.program, count, start)
         yield _Tile(steps, (0,) * (count + 1), (None,) * (count + 1))
         return
-    begin = 0
-    for band in segment.bands:
-        program = segment.program[begin : begin + band.steps]
-        begin += band.steps
+    for band, program in zip(segment.bands, segment.band_programs, strict=True):
         steps = _steps_of(program, count, start)
         rows = (*band.first_rows, *(0,) * (count + 1 - len(band.first_rows)))
         for strip in segment.strips:

@@ -60,8 +60,8 @@ def written_rows(node: Node, call: KernelCall) -> Rows:
     A call that accumulates gives it as one row. PlanError for a call that cannot stream.
     """
     match call.loop:
-        case RowLoop(batches=1, out_height=height, out_row_bytes=size, span=span):
-            return Rows(height, size, size // max(span.out_width, 1))
+        case RowLoop(batches=1, out_height=height, out_row_bytes=size):
+            return Rows(height, size, call.loop.pixel_bytes)
         case Accumulation(batches=1, out_bytes=size):
             return Rows(1, size, size)
     raise PlanError(f"{node.op.kind} '{node.name}' cannot give its result row by row")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinyml.emit.tiles import tiles
 from tinyml.picture.chart import Chart, Mark, Text, box, text
 from tinyml.planning import Plan
 from tinyml.schedule.schedule import FEED, Segment
@@ -38,16 +39,11 @@ class TiledMap:
 
 def tiled_maps(plan: Plan, segment: Segment) -> list[TiledMap]:
     """The maps of a patch segment, in order; first an input that is read in pieces."""
-    counts, start = [], 0
-    for band in segment.bands:
-        part = segment.program[start : start + band.steps]
-        counts.append([part.count(index) for index in (*range(len(segment.nodes)), FEED)])
-        start += band.steps
-
+    tiled = tiles(segment)
     nodes = {node.name: (index, node) for index, node in enumerate(plan.graph.nodes)}
     found = []
     places = [*range(len(segment.nodes))]
-    if any(count[-1] for count in counts):
+    if FEED in segment.program:
         places.insert(0, FEED)
     for place in places:
         if place == FEED:
@@ -56,11 +52,8 @@ def tiled_maps(plan: Plan, segment: Segment) -> list[TiledMap]:
             index, node = nodes[segment.nodes[place]]
             name, tensor = f"{index} {node.op.kind.lower()}", plan.graph.tensors[node.outputs[0]]
         height, width = (1, 1, 1, *tensor.shape)[-3:-1]
-        rows = tuple(
-            (band.first_rows[place], band.first_rows[place] + count[place])
-            for band, count in zip(segment.bands, counts, strict=True)
-        )
-        columns = tuple(strip.columns[place] for strip in segment.strips)
+        rows = tuple(band[place] for band in tiled.rows)
+        columns = tuple(strip[place] for strip in tiled.columns)
         found.append(TiledMap(name, height, width, rows, columns))
     return found
 

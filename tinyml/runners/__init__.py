@@ -21,14 +21,14 @@ def open_target(
     With `port` the firmware is expected to be on the board already. `counting`
     makes an emulator count instructions, which slows it down.
     """
-    if port is not None and board.kind == "host":
+    if port is not None and board.is_process:
         raise BoardError(f"board {board.name} has no serial port", hint="leave out --port")
     if port is None and not elf.is_file():
         raise BuildError(f"there is no firmware {elf}", hint="build it first: tinyml build")
     if port is not None:
         target = serial_port.run(port, board.baud)
-    elif board.kind == "host":
-        target = host.run(elf)
+    elif board.is_process:
+        target = host.run(elf, board.user_emulator, counting=counting)
     else:
         target = qemu.run(board, elf, counting=counting)
     with target as stream:

@@ -1,8 +1,9 @@
 """A child process that is the target: started, watched, and never left behind."""
 
+import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -39,15 +40,24 @@ def child(
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
     pass_fds: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
     gently: bool = False,
 ) -> Iterator[Child]:
     """Run `command` for as long as the context lasts, then kill it.
+
+    `environment` is added to that of this process.
 
     `gently` asks it to end first, so that it can write what it has gathered.
     """
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            command, stdin=stdin, stdout=stdout, stderr=errors, pass_fds=pass_fds, bufsize=0
+            command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=errors,
+            pass_fds=pass_fds,
+            env={**os.environ, **(environment or {})},
+            bufsize=0,
         )
         try:
             yield Child(process, name, errors)

@@ -110,7 +110,6 @@ class Costs:
     """The last node that reads it."""
     peaks: dict[tuple[int, int, bool], int] = field(default_factory=dict)
     """Of what has been worked out."""
-    programs: dict[tuple[int, int], RowProgram] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -283,12 +282,7 @@ class Costs:
             if late.unit % unit:
                 unit = ALIGNMENT
             node = np.repeat(late.node, late.unit // unit)
-            first = np.full(len(node), line.ticks, np.int64)
-            last = np.full(len(node), -1, np.int64)
-            for piece in pieces:
-                where, when = spread(piece, unit)
-                np.minimum.at(first, where, when)
-                np.maximum.at(last, where, when)
+            first, last = line.lives(pieces, unit, len(node))
             there = last >= 0
             last[there & (node >= stop)] = end
             if found.writer is None or found.writer < start:
@@ -303,14 +297,11 @@ class Costs:
 
     def program(self, cut: Cut) -> RowProgram:
         """What runs in a stream."""
-        key = (cut.start, cut.stop)
-        if key not in self.programs:
-            nodes = [node for node in self.rows[cut.start : cut.stop] if node is not None]
-            fed = self.fed if self.is_fed(cut.start) else None
-            program = row_program(nodes, kept=self.kept(cut.start, cut.stop), fed=fed)
-            assert program is not None
-            self.programs[key] = program
-        return self.programs[key]
+        nodes = [node for node in self.rows[cut.start : cut.stop] if node is not None]
+        fed = self.fed if self.is_fed(cut.start) else None
+        program = row_program(nodes, kept=self.kept(cut.start, cut.stop), fed=fed)
+        assert program is not None
+        return program
 
     def kept(self, start: int, stop: int) -> frozenset[str]:
         """The tensors that a segment writes and that are stored whole."""

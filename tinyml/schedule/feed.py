@@ -43,10 +43,7 @@ def fed_input(graph: Graph, row_calls: Mapping[str, KernelCall]) -> RowNode:
         if rows is None:
             if graph.tensors[name].dtype is DType.FLOAT32:
                 raise PlanError(f"{reader} does not read input '{name}' row by row", hint=_FLOAT)
-            raise PlanError(
-                f"{reader} needs all of input '{name}' at once, so rows would save nothing",
-                hint=_WHOLE,
-            )
+            raise PlanError(f"{reader} needs all of input '{name}' at once", hint=_WHOLE)
         (read,) = (one for one in rows.inputs if one.tensor == name)
         source = RowNode(name, name, read.height, read.height, read.row_bytes, ())
         if found is not None and found != source:

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Accumulation, ColumnAccess, KernelCall, RowLoop
 from tinyml.memory.plan import ALIGNMENT
-from tinyml.schedule.stream import rows_read
 
 Ints = npt.NDArray[np.int64]
 
@@ -87,7 +86,7 @@ def accesses(
         steps = loop.out_height
         accesses = (access for access in loop.inputs if access.constant is None)
         for name, access in zip(names, accesses, strict=True):
-            rows = rows_read(access, steps)
+            rows = access.rows_read(np.arange(steps))
             read.append(
                 Access(
                     name,
@@ -170,15 +169,20 @@ class Timeline:
         self.change += size * np.bincount(first, minlength=self.ticks + 1)
         self.change -= size * np.bincount(last + 1, minlength=self.ticks + 1)
 
-    def touched(self, pieces: Sequence[Pieces], size: int) -> None:
-        """A buffer of `size` bytes that nothing else touches."""
-        unit = unit_of(pieces, size)
-        first = np.full(size // unit, self.ticks, np.int64)
-        last = np.full(size // unit, -1, np.int64)
+    def lives(self, pieces: Sequence[Pieces], unit: int, count: int) -> tuple[Ints, Ints]:
+        """The first and the last tick that touch each of `count` units; the last is -1 for none."""
+        first = np.full(count, self.ticks, np.int64)
+        last = np.full(count, -1, np.int64)
         for piece in pieces:
             where, when = spread(piece, unit)
             np.minimum.at(first, where, when)
             np.maximum.at(last, where, when)
+        return first, last
+
+    def touched(self, pieces: Sequence[Pieces], size: int) -> None:
+        """A buffer of `size` bytes that nothing else touches."""
+        unit = unit_of(pieces, size)
+        first, last = self.lives(pieces, unit, size // unit)
         there = last >= 0
         self.add(first[there], last[there], unit)
 

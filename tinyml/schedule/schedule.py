@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 
 FEED = -1
 """In a program: the next row of the graph's input comes, or the next part of one in a patch."""
@@ -95,6 +96,15 @@ class Segment:
     bands: tuple[Band, ...] = ()
     """Of a patch, as `strips`: at least one of each."""
     strips: tuple[Strip, ...] = ()
+
+    @property
+    def band_programs(self) -> tuple[tuple[int, ...], ...]:
+        """Of a patch: the part of the program that each band runs."""
+        starts = accumulate((band.steps for band in self.bands), initial=0)
+        return tuple(
+            self.program[start : start + band.steps]
+            for start, band in zip(starts, self.bands, strict=False)
+        )
 
 
 @dataclass(frozen=True, slots=True)

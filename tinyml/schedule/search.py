@@ -11,12 +11,13 @@ from functools import partial
 
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph
-from tinyml.kernels.call import KernelCall, RowLoop
+from tinyml.kernels.call import KernelCall
 from tinyml.schedule.costs import Cut
 from tinyml.schedule.feed import cannot_feed
 from tinyml.schedule.front import Front, Option
 from tinyml.schedule.paths import Paths, orders, shortest
-from tinyml.schedule.schedule import Feed, Schedule, Segment, SegmentKind
+from tinyml.schedule.schedule import Feed, Schedule, SegmentKind
+from tinyml.schedule.work import executed_macs
 
 ROWS, COLUMNS = 4, 8
 """The finest patches that are tried."""
@@ -189,29 +190,6 @@ def patch_schedule(
     return front.schedule(option, peak)
 
 
-def executed_macs(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]) -> int:
-    """Multiply-accumulates of one inference; what tiles compute again counts again."""
-    return sum(macs_by_node(graph, schedule, calls).values())
-
-
-def macs_by_node(
-    graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall]
-) -> dict[str, int]:
-    """The same, node by node."""
-    node_of = {node.name: node for node in graph.nodes}
-    found = {}
-    for segment in schedule.segments:
-        for p, name in enumerate(segment.nodes):
-            macs = graph.macs(node_of[name])
-            if segment.kind is SegmentKind.PATCH:
-                loop = calls[name].loop
-                assert isinstance(loop, RowLoop)
-                pixels = _steps(segment, p) * sum(b - a for a, b in _columns(segment, p))
-                macs = macs * pixels // (loop.out_height * loop.span.out_width)
-            found[name] = macs
-    return found
-
-
 def _loosened(peak: int, schedule: Callable[[int], Schedule]) -> tuple[Schedule, ...]:
     """Different schedules, the first with this peak, the others with more and more."""
     found = [schedule(peak)]
@@ -220,15 +198,6 @@ def _loosened(peak: int, schedule: Callable[[int], Schedule]) -> tuple[Schedule,
         if other not in found:
             found.append(other)
     return tuple(found)
-
-
-def _steps(segment: Segment, node: int) -> int:
-    """Rows that a node computes in the bands of a patch."""
-    return segment.program.count(node)
-
-
-def _columns(segment: Segment, node: int) -> Iterator[tuple[int, int]]:
-    return (strip.columns[node] for strip in segment.strips)
 
 
 def _paths(

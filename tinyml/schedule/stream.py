@@ -22,15 +22,19 @@ of all, whose steps are the rows: so a row is taken when nothing can run without
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import heappop, heappush
 
 import numpy as np
-import numpy.typing as npt
 
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import Accumulation, KernelCall, RowAccess, RowLoop
 from tinyml.memory.values import aligned
 from tinyml.schedule.schedule import FEED, Ring, Segment, SegmentKind
+
+_PROGRAMS = 1 << 14
+"""Programs that are remembered: graphs that compute something twice share most of theirs with the
+graph that they are made from, and so do orders of the same nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,13 @@ def row_program(
     None where a tensor is written in other rows than it is read in. `fed` stands for
     rows that the application hands over.
     """
+    return _row_program(tuple(nodes), kept, fed)
+
+
+@lru_cache(maxsize=_PROGRAMS)
+def _row_program(
+    nodes: Sequence[RowNode], kept: frozenset[str], fed: RowNode | None
+) -> RowProgram | None:
     first = 0
     if fed is not None:
         nodes, first = (fed, *nodes), FEED
@@ -253,7 +264,11 @@ class _Run:
         step = self.done[i]
         if step == self.nodes[i].steps:
             return False
-        return all(self.done[producer] >= needed[step] for producer, needed in self.inputs[i])
+        # all() takes three times as long, and nothing is called as often.
+        for producer, needed in self.inputs[i]:  # noqa: SIM110
+            if self.done[producer] < needed[step]:
+                return False
+        return True
 
     def _rows_held(self, i: int) -> int:
         """The rows of the node's ring that are in use once the next one is there."""
@@ -295,8 +310,10 @@ class _Run:
     def _wanted(self) -> int:
         """A node that can run but for the room, and that the node furthest behind waits for."""
         # A row of the input is wanted only by who reads it.
-        left = (i for i, n in enumerate(self.nodes) if n.inputs and self.done[i] < n.steps)
-        node = min(left, key=lambda i: (self.done[i] / self.nodes[i].steps, -i))
+        node, behind = -1, 1.0
+        for i, (done, each) in enumerate(zip(self.done, self.nodes, strict=True)):
+            if each.inputs and done < each.steps and done / each.steps <= behind:
+                node, behind = i, done / each.steps
         while not self._ready(node):
             step = self.done[node]
             node = max(p for p, needed in self.inputs[node] if self.done[p] < needed[step])
@@ -305,7 +322,7 @@ class _Run:
 
 def _row_input(tensor: str, access: RowAccess, steps: int) -> RowInput:
     """What steps 0, 1, ... read, each one output row."""
-    rows = rows_read(access, steps)
+    rows = access.rows_read(np.arange(steps))
     there = (rows >= 0) & (rows < access.height)
     last = np.where(there, rows, -1).max(axis=1)
     first = np.where(there, rows, access.height).min(axis=1)
@@ -318,11 +335,3 @@ def _row_input(tensor: str, access: RowAccess, steps: int) -> RowInput:
         tuple((last + 1).tolist()),
         (*oldest.tolist(), access.height),
     )
-
-
-def rows_read(access: RowAccess, steps: int) -> npt.NDArray[np.int64]:
-    """Per step and position, the row that is read; outside the tensor for padding."""
-    if access.table is not None:
-        return np.array(access.table, np.int64)
-    starts = np.arange(steps, dtype=np.int64) * access.stride - access.pad_top
-    return starts[:, None] + np.arange(access.count, dtype=np.int64) * access.dilation

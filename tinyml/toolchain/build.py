@@ -58,7 +58,7 @@ class Firmware:
 
 def elf_path(project: Project) -> Path:
     """Where the firmware of `project` is, once it has been built."""
-    name = "firmware" if project.board.kind == "host" else "firmware.elf"
+    name = "firmware" if project.board.is_process else "firmware.elf"
     return project.root.resolve() / "build" / name
 
 

@@ -33,7 +33,7 @@ class Compiler:
 def find_compiler(board: Board, wanted: str = "auto") -> Compiler:
     """The compiler for `board`.
 
-    `wanted` is "gcc" (on a host any of cc, gcc and clang), "zig", or "auto": gcc where it
+    `wanted` is "gcc" (the board's; on a host any of cc, gcc, clang), "zig", or "auto": gcc where it
     is installed, else zig. MissingToolError, with the command that installs it,
     when there is none; BuildError for another name.
     """

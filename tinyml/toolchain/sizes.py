@@ -12,6 +12,9 @@ from tinyml.errors import BuildError
 STACK_SECTION = ".stack"
 """What the linker script reserves for the stack: counted as stack, not as a variable."""
 
+MORE_CONSTANTS_SECTION = ".more_constants"
+"""Tables for which the first region of the constants has no room."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -25,11 +28,13 @@ class Sizes:
     """Variables without, and the arena."""
     stack: int
     """What is reserved; 0 on a host."""
+    more_constants: int = 0
+    """Of the constants, those in a second region."""
 
 
 def read_sizes(elf: Path) -> Sizes:
     """The sizes of an ELF file; BuildError when it is none."""
-    code = constants = data = zeroed = stack = 0
+    code = constants = data = zeroed = stack = more = 0
     try:
         with elf.open("rb") as file:
             for section in ELFFile(file).iter_sections():
@@ -46,6 +51,7 @@ def read_sizes(elf: Path) -> Sizes:
                     data += size
                 else:
                     constants += size
+                    more += size if section.name == MORE_CONSTANTS_SECTION else 0
     except (OSError, ELFError) as error:
         raise BuildError(f"cannot read '{elf}': {error}") from error
-    return Sizes(code, constants, data, zeroed, stack)
+    return Sizes(code, constants, data, zeroed, stack, more)

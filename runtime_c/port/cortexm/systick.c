@@ -20,6 +20,7 @@ static tinyml_port_scale scale;
 
 void tinyml_port_systick(void) { periods = periods + 1; }
 
+#if defined(TINYML_PORT_INSTRUCTIONS_NUMERATOR)
 static int cycle_counter_runs(void) {
 #if defined(__ARM_ARCH_6M__)
   return 0; /* these cores have none */
@@ -32,6 +33,7 @@ static int cycle_counter_runs(void) {
   return DWT_CYCCNT != before;
 #endif
 }
+#endif
 
 void tinyml_port_counter_init(uint32_t clock_hz) {
   scale.clock_hz = clock_hz;

@@ -9,11 +9,8 @@ static uint32_t correction(const tinyml_fully_connected_s8_op *op, const int8_t 
   return (uint32_t)-op->weights_zero_point * (uint32_t)sum;
 }
 
-void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const int8_t *in,
-                               int8_t *out) {
-  for (int32_t batch = 0; batch < op->batches; ++batch) {
-    tinyml_filter1(&op->filters, in, op->in_features, correction(op, in), out);
-    in += op->in_features;
-    out += op->filters.out_channels;
-  }
+void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const tinyml_span *span,
+                               const int8_t *const *rows, int8_t *out) {
+  (void)span;
+  tinyml_filter1(&op->filters, rows[0], op->in_features, correction(op, rows[0]), out);
 }

@@ -94,27 +94,27 @@ static void exact(const tinyml_fully_connected_s8_dsp_op *op, const int8_t *x, i
   }
 }
 
-void tinyml_fully_connected_s8_dsp(const tinyml_fully_connected_s8_dsp_op *op, const int8_t *in,
+void tinyml_fully_connected_s8_dsp(const tinyml_fully_connected_s8_dsp_op *op,
+                                   const tinyml_span *span, const int8_t *const *rows,
                                    int8_t *out) {
-  const int32_t n = op->in_features, words = n / 4, rest = n % 4;
-  const int32_t channels = op->out.channels;
-  for (int32_t batch = 0; batch < op->batches; ++batch, in += n, out += channels) {
-    if (op->out.exact) {
-      exact(op, in, out);
-      continue;
-    }
-    dense_state state = {
-        .turns = (words + 3) / 4,
-        .entry = words % 4,
-        .scales = op->scales,
-        .scale_bytes = 4 * op->scale_step,
-        .twice = 2 * op->out.zero_point + 1,
-        .more = rest > 0,
-        .last = tinyml_dsp_load_rest(in + 4 * words, rest),
-        .out = out,
-        .left = channels,
-    };
-    tinyml_dsp_fours(op->fours, in, &state);
-    tinyml_dsp_clamp(out, channels, op->out.act_min, op->out.act_max);
+  const int32_t words = op->in_features / 4, rest = op->in_features % 4;
+  const int8_t *in = rows[0];
+  (void)span;
+  if (op->out.exact) {
+    exact(op, in, out);
+    return;
   }
+  dense_state state = {
+      .turns = (words + 3) / 4,
+      .entry = words % 4,
+      .scales = op->scales,
+      .scale_bytes = 4 * op->scale_step,
+      .twice = 2 * op->out.zero_point + 1,
+      .more = rest > 0,
+      .last = tinyml_dsp_load_rest(in + 4 * words, rest),
+      .out = out,
+      .left = op->out.channels,
+  };
+  tinyml_dsp_fours(op->fours, in, &state);
+  tinyml_dsp_clamp(out, op->out.channels, op->out.act_min, op->out.act_max);
 }

@@ -1,0 +1,1 @@
+"""Training on the device: the end of a network learns, by filtered gradients."""
