@@ -51,21 +51,20 @@ typedef struct {
 #define TINYML_RESCALE_BENT 2
 
 /* The filters of a convolution or dense layer, one for each output channel, and what becomes of its
- * sums: rescaled by the channel's multiplier and shift (one for all when per_channel is 0), and
- * clamped to act_min..act_max. */
+ * sums: rescaled, and clamped to act_min..act_max. channels: each one's bias, multiplier and shift.
+ */
 typedef struct {
   int32_t out_channels;
   int32_t output_zero_point;
   int32_t act_min;
   int32_t act_max;
-  int32_t per_channel; /* 0 or 1 */
-  int32_t rescale;     /* TINYML_RESCALE_... */
+  int32_t rescale; /* TINYML_RESCALE_... */
   int32_t left;
   const int8_t *weights;
-  const int32_t *biases;
-  const int32_t *multipliers;
-  const int8_t *shifts;
+  const int32_t *channels;
 } tinyml_filters;
+
+#define TINYML_CHANNEL_WORDS 3
 
 /* Elements of a vector that filters are applied to, at most one less. */
 #define TINYML_FILTERS_ELEMENTS 131072

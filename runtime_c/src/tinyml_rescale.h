@@ -9,6 +9,13 @@
  * registers otherwise load all of an unrolled loop at once, and have to put it aside again. */
 #define TINYML_LOAD_NO_EARLIER __asm__ volatile("" ::: "memory")
 
+/* Processors with some thirty registers compute more at a time. */
+#if defined(__riscv) || defined(__aarch64__) || defined(__x86_64__)
+#define TINYML_REGISTERS_30
+#endif
+
+#define TINYML_INLINE static inline __attribute__((always_inline))
+
 /* The upper half of a * b; 0 <= b. */
 static inline int32_t tinyml_upper_half(int32_t a, int32_t b) {
 #if defined(__ARM_ARCH_6M__)
@@ -26,61 +33,83 @@ static inline int32_t tinyml_upper_half(int32_t a, int32_t b) {
 
 /* x within low..high, which are within an int8_t. */
 static inline int8_t tinyml_limited(int32_t x, int32_t low, int32_t high) {
-#if defined(__ARM_FEATURE_SAT)
-  if (high == INT8_MAX) {
-    if (x < low) x = low;
-    __asm__("ssat %0, #8, %0" : "+r"(x));
-    return (int8_t)x;
-  }
-#endif
   if (x < low) x = low;
   if (x > high) x = high;
   return (int8_t)x;
 }
 
-/* What the outputs of one channel have in common. */
-typedef struct {
-  uint32_t bias;
-  int32_t multiplier;
-  int32_t shift;
-} tinyml_channel;
-
-static inline tinyml_channel tinyml_channel_at(const tinyml_filters *f, int32_t channel) {
-  const int32_t q = f->per_channel ? channel : 0;
-  const tinyml_channel at = {(uint32_t)f->biases[channel], f->multipliers[q], f->shifts[q]};
-  return at;
+/* x within the limits of an int8_t. */
+static inline int8_t tinyml_saturated(int32_t x) {
+#if defined(__ARM_FEATURE_SAT)
+  __asm__("ssat %0, #8, %0" : "+r"(x));
+  return (int8_t)x;
+#else
+  return tinyml_limited(x, INT8_MIN, INT8_MAX);
+#endif
 }
 
-static inline int8_t tinyml_rescale_line(const tinyml_channel *at, int32_t left, int32_t low,
-                                         int32_t high, uint32_t sum) {
-  const int32_t x = (int32_t)((sum << left) + at->bias);
-  return tinyml_limited(tinyml_upper_half(x, at->multiplier) >> at->shift, low, high);
-}
+/* Forms of the loop below: TINYML_RESCALE_..., and the line below nothing but a byte's limits. */
+#define TINYML_RESCALE_PLAIN 3
 
-static inline int8_t tinyml_rescale_bent(const tinyml_filters *f, const tinyml_channel *at,
-                                         uint32_t sum) {
-  const int32_t x = (int32_t)((sum << f->left) + at->bias);
-  int32_t h = tinyml_upper_half(x, at->multiplier);
-  h -= (h >> 31) & ((int32_t)1 << (f->left - 1));
-  return tinyml_limited(((h >> at->shift) + 2 * f->output_zero_point + 1) >> 1, f->act_min,
-                        f->act_max);
-}
-
-static inline int8_t tinyml_rescale_exact(const tinyml_filters *f, const tinyml_channel *at,
-                                          uint32_t sum) {
-  return tinyml_to_s8(tinyml_requantize((int32_t)(sum + at->bias), at->multiplier, at->shift),
-                      f->output_zero_point, f->act_min, f->act_max);
-}
-
-/* An output from its sum, where time does not matter. */
-__attribute__((noinline, weak)) int8_t tinyml_rescaled(const tinyml_filters *f, uint32_t sum,
-                                                       int32_t channel) {
-  const tinyml_channel at = tinyml_channel_at(f, channel);
-  if (f->rescale == TINYML_RESCALE_LINE) {
-    return tinyml_rescale_line(&at, f->left, f->act_min, f->act_max, sum);
+TINYML_INLINE int8_t tinyml_rescaled(const tinyml_filters *f, int form, int32_t sum, int32_t bias,
+                                     int32_t multiplier, int32_t shift) {
+  const int32_t left = f->left, low = f->act_min, high = f->act_max;
+  int32_t h;
+  if (form == TINYML_RESCALE_EXACT) {
+    const int32_t x = tinyml_requantize(tinyml_add(sum, bias), multiplier, shift);
+    return tinyml_to_s8(x, f->output_zero_point, low, high);
   }
-  if (f->rescale == TINYML_RESCALE_BENT) return tinyml_rescale_bent(f, &at, sum);
-  return tinyml_rescale_exact(f, &at, sum);
+  h = tinyml_upper_half((int32_t)(((uint32_t)sum << left) + (uint32_t)bias), multiplier);
+  if (form == TINYML_RESCALE_BENT) {
+    h -= (h >> 31) & ((int32_t)1 << (left - 1));
+    return tinyml_limited(((h >> shift) + 2 * f->output_zero_point + 1) >> 1, low, high);
+  }
+  h >>= shift;
+  return form == TINYML_RESCALE_PLAIN ? tinyml_saturated(h) : tinyml_limited(h, low, high);
+}
+
+/* `form` and `pixels` are constant. */
+TINYML_INLINE void tinyml_outputs_of(const tinyml_filters *f, int form, const int32_t *sums,
+                                     int32_t pixels, int32_t step, int32_t channel, int32_t count,
+                                     int8_t *out) {
+  const tinyml_filters g = *f; /* a copy that the stores through `out` cannot touch */
+  const int32_t *at = g.channels + TINYML_CHANNEL_WORDS * channel;
+  int8_t *const end = out + count;
+  for (; out < end; ++out, at += TINYML_CHANNEL_WORDS) {
+    const int32_t bias = at[0], multiplier = at[1], shift = at[2];
+    int8_t *to = out;
+    for (int32_t i = 0; i < pixels; ++i, to += step) {
+      *to = tinyml_rescaled(&g, form, *sums++, bias, multiplier, shift);
+    }
+  }
+}
+
+TINYML_INLINE void tinyml_outputs_in_form(const tinyml_filters *f, int form, const int32_t *sums,
+                                          int32_t pixels, int32_t step, int32_t channel,
+                                          int32_t count, int8_t *out) {
+  if (pixels == 4) {
+    tinyml_outputs_of(f, form, sums, 4, step, channel, count, out);
+  } else if (pixels == 2) {
+    tinyml_outputs_of(f, form, sums, 2, step, channel, count, out);
+  } else {
+    tinyml_outputs_of(f, form, sums, pixels, step, channel, count, out);
+  }
+}
+
+/* The outputs of `count` channels from `channel` on, `pixels` of each, `step` apart, from their
+ * sums, channel by channel. */
+__attribute__((noinline, weak)) void tinyml_outputs(const tinyml_filters *f, const int32_t *sums,
+                                                    int32_t pixels, int32_t step, int32_t channel,
+                                                    int32_t count, int8_t *out) {
+  if (f->rescale == TINYML_RESCALE_EXACT) {
+    tinyml_outputs_of(f, TINYML_RESCALE_EXACT, sums, pixels, step, channel, count, out);
+  } else if (f->rescale == TINYML_RESCALE_BENT) {
+    tinyml_outputs_in_form(f, TINYML_RESCALE_BENT, sums, pixels, step, channel, count, out);
+  } else if (f->act_max - f->act_min < 255) {
+    tinyml_outputs_in_form(f, TINYML_RESCALE_LINE, sums, pixels, step, channel, count, out);
+  } else {
+    tinyml_outputs_in_form(f, TINYML_RESCALE_PLAIN, sums, pixels, step, channel, count, out);
+  }
 }
 
 #endif

@@ -13,6 +13,7 @@ NAMES = [
     "host",
     "jetson-nano",
     "qemu-cortex-m0",
+    "qemu-cortex-m0-large",
     "qemu-cortex-m3",
     "qemu-cortex-m33",
     "qemu-cortex-m4",

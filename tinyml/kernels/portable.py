@@ -19,11 +19,11 @@ _FOUR = 4
 
 
 def in_fours(weights: Array) -> Array:
-    """[channels, n] -> flat: element by element those of four filters, then of what is left."""
+    """[channels, n] -> flat: element by element those of four filters; what is left as it is."""
     channels, n = weights.shape
     whole = channels // _FOUR * _FOUR
     fours = weights[:whole].reshape(-1, _FOUR, n).transpose(0, 2, 1)
-    return np.concatenate((fours.reshape(-1), weights[whole:].T.reshape(-1)))
+    return np.concatenate((fours.reshape(-1), weights[whole:].reshape(-1)))
 
 
 def filter_fields(
@@ -38,10 +38,8 @@ def filter_fields(
 
     `weights` has a row per channel; `packed` are the same in the order that the kernel wants,
     if it is another. `largest_input` is the largest absolute value that they multiply: of a
-    byte, where the biases take in the input's zero point. Channels that all rescale alike
-    share one entry.
+    byte, where the biases take in the input's zero point.
     """
-    channels = len(params.multipliers)
     magnitudes = np.abs(weights.astype(np.int64) - params.weights_zero_point).sum(axis=1)
     found = quick(params, largest_input * magnitudes + np.abs(biases.astype(np.int64)))
     rescale, left = _EXACT, 0
@@ -50,18 +48,13 @@ def filter_fields(
         rescale, left = _BENT if found.bent else _LINE, found.left
         biases = ((biases.astype(np.int64) << left) + found.offsets).astype(np.int32)
         multipliers, shifts = found.multipliers, found.rights - np.int32(found.bent)
-    per_channel = len({*zip(multipliers.tolist(), shifts.tolist(), strict=True)}) > 1
-    used = channels if per_channel else 1
     return (
-        ("filters.out_channels", channels),
+        ("filters.out_channels", len(biases)),
         ("filters.output_zero_point", params.output_zero_point),
         ("filters.act_min", params.act_min),
         ("filters.act_max", params.act_max),
-        ("filters.per_channel", int(per_channel)),
         ("filters.rescale", rescale),
         ("filters.left", left),
         ("filters.weights", table("int8_t", weights if packed is None else packed)),
-        ("filters.biases", table("int32_t", biases)),
-        ("filters.multipliers", table("int32_t", multipliers[:used])),
-        ("filters.shifts", table("int8_t", shifts[:used])),
+        ("filters.channels", table("int32_t", np.stack((biases, multipliers, shifts), axis=1))),
     )
