@@ -51,8 +51,8 @@ typedef struct {
 #define TINYML_RESCALE_BENT 2
 
 /* The filters of a convolution or dense layer, one for each output channel, and what becomes of its
- * sums: rescaled, and clamped to act_min..act_max. channels: each one's bias, multiplier and shift.
- */
+ * sums: rescaled, and clamped to act_min..act_max. channels: TINYML_CHANNEL_WORDS for each, its
+ * bias, multiplier and shift. */
 typedef struct {
   int32_t out_channels;
   int32_t output_zero_point;
@@ -79,9 +79,9 @@ typedef struct {
   int32_t input_zero_point;
 } tinyml_conv_window;
 
-/* Convolution, int8, rows (rows[kernel_height]). weights: OHWI, in fours
- * of filters (see tinyml_filters.h); biases: less input_zero_point *
- * sum(weights). The scratch holds the windows of two pixels. */
+/* Convolution, int8, rows (rows[kernel_height]). weights: OHWI, in fours of filters (see
+ * tinyml_filters.h); biases: less input_zero_point * sum(weights). The scratch holds the windows of
+ * two pixels. */
 typedef struct {
   tinyml_conv_window window;
   tinyml_filters filters;
@@ -376,8 +376,7 @@ void tinyml_depthwise_conv_3x3_s8_neon(const tinyml_depthwise_conv_3x3_s8_neon_o
 
 /* Fully connected, int8, rows (rows[1]: in_features elements; the span does not matter). weights:
  * [out_channels, in_features], in fours of filters; biases: less input_zero_point * sum(weights -
- * weights_zero_point).
- */
+ * weights_zero_point). */
 typedef struct {
   int32_t in_features;
   int32_t weights_zero_point;

@@ -33,7 +33,7 @@ __attribute__((noinline, weak)) void tinyml_filter1(const tinyml_filters *f, con
     int32_t *sum = sums, *const fours = sums + (count & ~3), *const end = sums + count;
     for (; sum < fours; sum += 4) {
       const int8_t *in = x;
-      int32_t a = offset, b = offset, c = offset, d = offset;
+      int32_t a = 0, b = 0, c = 0, d = 0;
 #define TINYML_STEP(k)       \
   {                          \
     TINYML_LOAD_NO_EARLIER;  \
@@ -47,17 +47,18 @@ __attribute__((noinline, weak)) void tinyml_filter1(const tinyml_filters *f, con
       TINYML_DOT(n, TINYML_STEP, TINYML_ADVANCE)
 #undef TINYML_STEP
 #undef TINYML_ADVANCE
-      sum[0] = a, sum[1] = b, sum[2] = c, sum[3] = d;
+      sum[0] = tinyml_add(a, offset), sum[1] = tinyml_add(b, offset);
+      sum[2] = tinyml_add(c, offset), sum[3] = tinyml_add(d, offset);
     }
     for (; sum < end; ++sum) {
       const int8_t *in = x;
-      int32_t a = offset;
+      int32_t a = 0;
 #define TINYML_STEP(k) a += in[k] * w[k];
 #define TINYML_ADVANCE(k) in += (k), w += (k);
       TINYML_DOT(n, TINYML_STEP, TINYML_ADVANCE)
 #undef TINYML_STEP
 #undef TINYML_ADVANCE
-      *sum = a;
+      *sum = tinyml_add(a, offset);
     }
     tinyml_outputs(f, sums, 1, 0, channel, count, out + channel);
   }

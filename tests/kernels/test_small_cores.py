@@ -3,14 +3,16 @@
 They differ by processor: sums per turn, the upper half of a product, saturation.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.kernels.test_dsp import LINEAR, check, drawn, extremes
+from tests.kernels.test_dsp import LINEAR, check, clamped, drawn, extremes
 from tests.support.strategies import Case
 from tinyml.board import load_board
+from tinyml.kernels import bind
 from tinyml.kernels.registry import kernels
 
 KINDS = {"CONV_2D": 30, "DEPTHWISE_CONV_2D": 70, "FULLY_CONNECTED": 20, "ADD": 20}
@@ -54,6 +56,28 @@ def portable(kind: str) -> set[str]:
 def test_equals_reference(kind: str, name: str, tmp_path: Path) -> None:
     runs = check(drawn(kind, KINDS[kind]), load_board(name), tmp_path)
     assert set(runs) == portable(kind), runs
+
+
+@pytest.mark.parametrize("name", ["qemu-cortex-m3", "qemu-cortex-m0-large", "qemu-riscv32"])
+def test_equals_reference_below_a_relu(name: str, tmp_path: Path) -> None:
+    """Whose range is all bytes, so that the quick rescale need not clamp."""
+    some = [clamped(one) for kind in KINDS for one in drawn(kind, 15)]
+    check(some, load_board(name), tmp_path)
+
+
+def test_every_form_of_the_rescale_is_run() -> None:
+    forms = Counter[tuple[int, bool]]()
+    for kind in KINDS:
+        for one in (*drawn(kind, KINDS[kind]), *map(clamped, drawn(kind, 15))):
+            call = bind(one.graph, one.graph.nodes[0], ("portable",))
+            fields = dict(call.struct.fields if call.struct else ())
+            if (form := fields.get("filters.rescale")) is not None:
+                assert isinstance(form, int)
+                all_bytes = (fields["filters.act_min"], fields["filters.act_max"]) == (-128, 127)
+                forms[form, all_bytes] += 1
+    exact, line, bent = range(3)
+    assert min(forms[exact, True], forms[line, False], forms[line, True]) >= 5, forms
+    assert forms[bent, True] + forms[bent, False] >= 5, forms
 
 
 @pytest.mark.parametrize("kind", KINDS)
