@@ -4,9 +4,9 @@
 #   scripts/install_tools.sh PYTHON GROUP...
 #
 # Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator), linux (the same
-# for 64-bit Arm boards with Linux), avr (compiler, Arduino core and simulator for AVR),
-# host (C and C++ compilers and CMake for the tests). Does nothing, and takes no time, when all is
-# there.
+# for 64-bit Arm boards with Linux), riscv (the same for RISC-V), avr (compiler, Arduino core and
+# simulator for AVR), host (C and C++ compilers and CMake for the tests). Does nothing, and takes no
+# time, when all is there.
 set -euo pipefail
 
 python=$1
@@ -47,6 +47,11 @@ for group in "$@"; do
       need "arduino-core-avr" test -f /usr/share/arduino/hardware/arduino/avr/platform.txt
       need "simavr libsimavr-dev" test -f /usr/include/simavr/sim_avr.h
       need "gcc libc6-dev" compiles gcc
+      ;;
+    riscv)
+      need "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf" \
+        compiles riscv64-unknown-elf-gcc --specs=picolibc.specs -march=rv32imc -mabi=ilp32
+      need "qemu-system-misc" command -v qemu-system-riscv32
       ;;
     host)
       need "gcc libc6-dev" compiles gcc

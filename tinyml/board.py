@@ -68,13 +68,13 @@ class Emulator:
     icount: tuple[str, ...]
     """Arguments that tie virtual time to instructions: one instruction is one nanosecond. None for
     an emulator that counts cycles."""
-    systick_hz: int
-    """Rate of SysTick (processor clock) in virtual time."""
+    counter_hz: int
+    """Rate of the port's counter in virtual time: SysTick (processor clock) on a Cortex-M."""
 
     @property
     def instructions_per_tick(self) -> Fraction:
-        """Guest instructions per SysTick tick under `icount`, exactly."""
-        return Fraction(10**9, self.systick_hz)
+        """Guest instructions per tick of the counter under `icount`, exactly."""
+        return Fraction(10**9, self.counter_hz)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,8 @@ class Toolchain:
     """What turns an ELF file into a plain image; "" where programs are loaded as they are."""
     package: str
     """Debian packages that install it."""
+    libc: tuple[str, ...]
+    """What selects the C library (compiling and linking)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +348,7 @@ def _toolchain(table: Table) -> Toolchain:
         gcc=table.strings("gcc"),
         objcopy=table.take("objcopy", str, ""),
         package=table.take("package", str),
+        libc=table.strings("libc", []),
     )
     if not toolchain.gcc:
         raise table.error("gcc", "must name a compiler")
@@ -392,7 +395,7 @@ def _emulator(table: Table) -> Emulator:
         args=table.strings("args", []),
         serial=table.positive("serial", 0, least=0),
         icount=icount,
-        systick_hz=table.positive("systick_hz") if icount else 1,
+        counter_hz=table.positive("counter_hz") if icount else 1,
     )
     table.done()
     return emulator
