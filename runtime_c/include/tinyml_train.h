@@ -325,11 +325,12 @@ void tinyml_train_mean_grad(const tinyml_train_mean_grad_op *op, const float *gr
 
 /* ---- Gradients of inputs -------------------------------------------------------------------- */
 
-/* scales: of the weights, one for each output channel; int8 only. A filtered layer, and a dense
- * one, is one whose outputs are its `places`: patches, or rows. */
+/* scales: of the weights, one for each output channel; int8 only. The filtered kernels serve layers
+ * each of whose places meets one of the input: patches, rows of a dense layer, and pixels where a
+ * kernel is 1x1. */
 typedef struct {
   tinyml_train_layer layer;
-  int32_t places; /* of all images; filtered and dense layers */
+  int32_t places; /* of all images; filtered kernels only */
   int32_t weights_zero_point;
   const float *scales;
 } tinyml_train_input_grad_op;
@@ -399,8 +400,8 @@ typedef struct {
   tinyml_train_layer layer;
   int32_t channels;
   int32_t x_zero_point;
-  int32_t images;        /* filtered and dense layers */
-  int32_t places;        /* of an image: patches, or rows of a dense layer */
+  int32_t images;
+  int32_t places;        /* of an image; filtered kernels only */
   const int32_t *pixels; /* [places]; NULL but for int8 filtered layers */
 } tinyml_train_update_op;
 
