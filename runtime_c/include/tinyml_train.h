@@ -95,14 +95,24 @@ typedef struct {
   tinyml_train_window window;
 } tinyml_train_layer;
 
+/* What becomes of sums: rescaled by the channel's multiplier * 2^(shift - 31), shifted to
+ * zero_point, clamped to act_min..act_max. biases: 0, for a call whose bias is NULL. */
+typedef struct {
+  int32_t zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  const int32_t *biases;
+  const int32_t *multipliers;
+  const int8_t *shifts;
+} tinyml_train_outputs_s8;
+
 /* Convolution, depthwise convolution and dense layer as tinyml_conv_s8, tinyml_depthwise_conv_s8
- * and tinyml_fully_connected_s8, of parameters as the graph has them. The filters' weights are
- * NULL; their biases are 0, for a call whose bias is NULL. */
+ * and tinyml_fully_connected_s8, but of parameters as the graph has them. */
 typedef struct {
   tinyml_train_layer layer;
   int32_t input_zero_point;
   int32_t weights_zero_point; /* 0 but for dense layers */
-  tinyml_filters filters;
+  tinyml_train_outputs_s8 outputs;
 } tinyml_train_linear_s8_op;
 
 /* The scratch holds biases that take in the input's zero point, then two windows. */
