@@ -75,11 +75,14 @@ def test_what_cmake_builds_runs_bit_exact(nucleo: Path) -> None:
         assert needed <= set(command.split()), source
 
 
-def test_two_memories(tmp_path: Path) -> None:
-    pipeline.build(DIGITS, "nucleo-h743zi", tmp_path / "digits")
-    before = symbols(tmp_path / "digits/build/firmware.elf")
+@pytest.mark.parametrize("name", ["nucleo-h743zi", "qemu-riscv32"])
+def test_two_memories_and_another_compiler(name: str, tmp_path: Path) -> None:
+    pipeline.build(DIGITS, name, tmp_path / "digits")
+    elf = tmp_path / "digits/build/firmware.elf"
+    before = symbols(elf)
+    elf.unlink()
     configure_and_build(tmp_path / "digits")
-    assert symbols(tmp_path / "digits/build/firmware.elf") == before
+    assert symbols(elf) == before
 
 
 def test_another_project_gets_the_model_alone(nucleo: Path, tmp_path: Path) -> None:

@@ -157,16 +157,17 @@ def with_tool(project: Project, name: str, *arguments: str) -> Project:
 
 
 def test_a_tool_that_works_on_a_port_needs_one(nucleo: Path, bench: Bench) -> None:
-    mega = with_tool(open_project(nucleo), "avrdude", "-p", "atmega2560", "-c", "wiring")
+    mega = dataclasses.replace(open_project(nucleo), board=load_board("arduino-mega2560"))
     bench.install("avrdude")
-    with pytest.raises(LinkError, match="no serial port is of USB 2341:0042") as caught:
+    with pytest.raises(LinkError, match="no serial port is of USB 2341:0010, 2341:0042") as caught:
         flash_project(mega, port=None, tool=None, dry_run=False, ask=None)
     assert "--port" in caught.value.hint
     bench.plug("/dev/ttyACM3", (0x2341, 0x0042))
     flash_project(mega, port=None, tool=None, dry_run=False, ask=None)
     image = f"flash:w:{nucleo / 'build/firmware.elf'}:e"
-    line = ["-p", "atmega2560", "-c", "wiring", "-P", "/dev/ttyACM3", "-D", "-U", image]
-    assert bench.called == ["avrdude", *line]
+    chip = ["-p", "atmega2560", "-c", "wiring", "-b", "115200"]
+    line = ["-P", "/dev/ttyACM3", "-D", "-U", image]
+    assert bench.called == ["avrdude", *chip, *line]
     flash_project(mega, port="/dev/ttyS7", tool=None, dry_run=False, ask=None)
     assert "/dev/ttyS7" in bench.called, "a port that is named need not be on USB"
 

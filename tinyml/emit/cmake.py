@@ -28,6 +28,8 @@ def cmake_files(
 ) -> dict[str, bytes]:
     """Path in the project -> content; the arguments are those of the project's Makefile."""
     model = tuple(model_sources)
+    # What selects the processor and the C library is in the toolchain file, and may be said once.
+    target = (*board.gcc_flags, *board.toolchain.libc)
     lists = render(
         "project/baremetal/CMakeLists.txt.j2",
         model=view,
@@ -37,8 +39,10 @@ def cmake_files(
         include_dirs=[folder for folder in include_dirs if folder != FREESTANDING],
         code=CODE,
         warn=WARN,
-        compile=[flag for flag in flags.compile if not flag.startswith("-I")],
-        link=[flag for flag in flags.link if not flag.startswith("-T")],
+        compile=[
+            flag for flag in flags.compile if flag not in target and not flag.startswith("-I")
+        ],
+        link=[flag for flag in flags.link if flag not in target and not flag.startswith("-T")],
         script=LINKER_SCRIPT,
     )
     values = {
@@ -52,7 +56,9 @@ def cmake_files(
         values[".vscode/launch.json"] = _launch(board)
     return {
         "CMakeLists.txt": lists.encode(),
-        _TOOLCHAIN: render("project/baremetal/toolchain.cmake.j2", board=board).encode(),
+        _TOOLCHAIN: render(
+            "project/baremetal/toolchain.cmake.j2", board=board, target=target
+        ).encode(),
         **{path: (json.dumps(value, indent=2) + "\n").encode() for path, value in values.items()},
     }
 
