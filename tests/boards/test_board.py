@@ -161,6 +161,11 @@ def changed(tmp_path: Path, name: str, old: str, new: str) -> Path:
         ('objcopy = "arm', 'objdump = "arm', "toolchain.objdump: is not a key"),
         ("clock_hz = 168_000_000", "clock_hz = 1.5", "clock_hz: must be int, not 1.5"),
         ('extends = "cortex-m"', 'extends = "stm32f405"', "extends itself"),
+        ('tools = ["pyocd", "openocd", "st-flash"]', "tools = []", "flash.tools: must name a tool"),
+        ('"0483:3748"', '"0483-3748"', "flash.usb: must be like 0483:374b, not '0483-3748'"),
+        ("pyocd = [", "hammer = [", "flash.arguments.hammer: is none of pyocd, openocd, st-flash"),
+        ("[flash]", "[flash]\nhard = true", "flash.hard: is not a key of a board"),
+        ('machine = "netduinoplus2"', 'machine = "m"\nserial = -1', "emulator.serial: must be at"),
         ("baud = 115200", "baud = 115200\nbauds = 3", "bauds: is not a key of a board"),
     ],
 )

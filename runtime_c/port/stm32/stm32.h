@@ -13,11 +13,11 @@ typedef struct {
   uint32_t apb2;
 } stm32_clocks;
 
-/* Polls of a ready bit before giving up, at least 10 cycles of the 16 MHz
- * oscillator each: a crystal takes 2 ms to start, the PLL 0.3 ms to lock. An
- * emulator without an RCC never sets the bits and must not be waited for. */
-#define STM32_CRYSTAL_POLLS 16000u
-#define STM32_POLLS 2000u
+/* Polls of a ready bit before giving up, a tenth of a microsecond each at the least (at 64 MHz): a
+ * crystal takes 2 ms to start, a PLL 0.3 ms to lock, a regulator less than 1 ms. An emulator
+ * without an RCC never sets the bits and must not be waited for. */
+#define STM32_CRYSTAL_POLLS 40000u
+#define STM32_POLLS 20000u
 
 /* Provided by the family: brings the core to TINYML_PORT_CLOCK_HZ, or less where something that
  * this needs does not start; never waits for ever. */
