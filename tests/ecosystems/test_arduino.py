@@ -213,7 +213,9 @@ def test_a_sketch_that_computes_anything_else_is_found_out(model: Path, tmp_path
     pipeline.build(model, MEGA, tmp_path / "chain")
     weights = tmp_path / "chain" / "src" / "chain_weights.c"
     text = weights.read_text()
-    changed = re.sub(r"(int32_t \w+_biases\[\d+\] = \{\n\s+)(-?\d+)", r"\g<1>99999", text, count=1)
+    changed = re.sub(
+        r"(int32_t \w+_channels\[\d+\] = \{\n\s+)(-?\d+)", r"\g<1>99999", text, count=1
+    )
     assert changed != text
     weights.write_text(changed)
     build(open_project(tmp_path / "chain"))
