@@ -126,6 +126,8 @@ class Board:
     """Of a library: the folder in codegen/ecosystems that gives it its form; "" elsewhere."""
     target: str
     """What the ecosystem itself calls the board; "" elsewhere."""
+    serial: str
+    """What it calls the serial port of the link; "" where that goes without saying."""
     tested: Tested
     soc: str
     core: str
@@ -258,6 +260,7 @@ def _board(name: str, soc: str, table: Table) -> Board:
         kind=kind,
         ecosystem=table.take("ecosystem", str) if kind == "library" else "",
         target=table.take("target", str) if kind == "library" else "",
+        serial=table.take("serial", str, "") if kind == "library" else "",
         tested=tested[table.one_of("tested", tuple(tested))],
         soc=soc,
         core=table.take("core", str),

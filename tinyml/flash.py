@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinyml.board import Board
 from tinyml.emit import Project
+from tinyml.emit.ecosystem import load_ecosystem
 from tinyml.errors import BoardError, BuildError, LinkError, MissingToolError
 from tinyml.results import FlashReport
 from tinyml.runners import ssh, usb
@@ -32,6 +33,11 @@ def flash_project(
         return _copy(project, port, tool, dry_run=dry_run)
     if port is not None and port.startswith(ssh.SCHEME):
         raise BoardError(f"{board.name} does not run Linux", hint="leave out --port, or name one")
+    if board.kind == "library" and (own := load_ecosystem(board.ecosystem).flash):
+        raise BoardError(
+            f"board {board.name} is flashed by its ecosystem's own tool",
+            hint=f"{own}, as the README.md of the project says",
+        )
     if board.flash is None:
         what = "is this computer" if board.kind == "host" else "is not known how to flash"
         raise BoardError(

@@ -5,16 +5,19 @@ go, and which files there are beside it, each with its template.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tinyml import __version__
 from tinyml.board import Board
+from tinyml.emit.flags import CODE
 from tinyml.emit.render import render
 from tinyml.emit.view import ModelView
 from tinyml.errors import BoardError
 from tinyml.resources import codegen_dir
+
+_SOURCES = (".c", ".cpp", ".S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,17 @@ class Ecosystem:
     folders: tuple[tuple[str, str], ...]
     """Folder of a project (`src`, `runtime/src`, `link`, `port`, ...) -> folder of the library."""
     files: tuple[tuple[str, str], ...]
-    """Path in the library -> template in the ecosystem's folder."""
+    """Path in the library -> template in the ecosystem's folder. In paths, {name} is the model's,
+    and {target} the board's, as file names have it."""
+    core: tuple[str, ...]
+    """Files and folders of sources that need headers of the ecosystem's own."""
+    flash: str
+    """The command that puts a firmware on a board; "" where `tinyml flash` does."""
+
+    def needs_core(self, source: str) -> bool:
+        """Whether a source of the library is compiled only where the ecosystem is installed."""
+        path = PurePosixPath(source)
+        return any(path.is_relative_to(each) for each in self.core)
 
 
 def load_ecosystem(name: str) -> Ecosystem:
@@ -45,6 +58,8 @@ def load_ecosystem(name: str) -> Ecosystem:
             firmware=values.pop("firmware"),
             folders=tuple(values.pop("folders").items()),
             files=tuple(values.pop("files").items()),
+            core=tuple(values.pop("core")),
+            flash=values.pop("flash", ""),
         )
     except FileNotFoundError:
         known = sorted(each.parent.name for each in path.parents[1].glob("*/layout.toml"))
@@ -69,16 +84,26 @@ def arranged(files: Mapping[str, bytes], form: Ecosystem) -> dict[str, bytes]:
     return placed
 
 
-def additions(view: ModelView, board: Board, form: Ecosystem) -> dict[str, bytes]:
-    """What the library has beside the C."""
+def additions(
+    view: ModelView, board: Board, form: Ecosystem, files: Iterable[str]
+) -> dict[str, bytes]:
+    """What the library has beside the C, whose paths in it are `files`."""
+    sources = sorted(path for path in files if path.endswith(_SOURCES))
     values = {
         "model": view,
         "board": board,
         "api": Api(view),
         "version": __version__,
+        "sources": [path for path in sources if not form.needs_core(path)],
+        "firmware_sources": [path for path in sources if form.needs_core(path)],
+        "headers": form.headers,
+        "code": [flag for flag in CODE if not flag.startswith("-O")],
     }
+    target = board.target.replace("/", "_")
     return {
-        path: render(f"ecosystems/{form.name}/{template}", **values).encode()
+        path.format(name=view.name, target=target): render(
+            f"ecosystems/{form.name}/{template}", **values
+        ).encode()
         for path, template in form.files
     }
 

@@ -126,7 +126,8 @@ def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dic
     files = runtime_files(plan.calls.values(), board)
     files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
     if board.kind == "library":
-        files = _formed(files, board) | additions(view, board, load_ecosystem(board.ecosystem))
+        files = _formed(files, board)
+        files |= additions(view, board, load_ecosystem(board.ecosystem), files)
         return dict(sorted({**files, MODEL_FILE: source}.items()))
     files["main.c"] = _text("project/main.c.j2", view, board=board)
     sources, model_sources = _sources(files), _model_sources(files)

@@ -80,14 +80,15 @@ def build(project: Project, compiler: str = "auto", *, sketch: str = "") -> Firm
     """
     if project.board.kind != "library":
         return _build(project, firmware_recipe(project, compiler), elf_path(project))
-    recipe = _SKETCHES[project.board.ecosystem](project, sketch)
+    of_core = _SKETCHES.get(project.board.ecosystem)
+    recipe = of_core(project, sketch) if of_core else None
     if recipe is not None:
         return _build(project, recipe, elf_path(project))
     return _build(project, library_recipe(project, compiler), elf_path(project).with_suffix(".o"))
 
 
 _SKETCHES: dict[str, Callable[[Project, str], Recipe | None]] = {"arduino": sketch_recipe}
-"""What builds the firmware of a library, by ecosystem."""
+"""What builds the firmware of a library, by ecosystem; others build it by their own means."""
 
 
 def build_library(project: Project, compiler: str = "auto") -> Path:

@@ -41,10 +41,15 @@ def find_compiler(board: Board, wanted: str = "auto") -> Compiler:
     if families is None:
         raise BuildError(f"unknown compiler '{wanted}'", hint="choose auto, gcc or zig")
     for family in families:
-        command = _gcc(board) if family == "gcc" else _zig()
+        command = _gcc(board) if family == "gcc" else _zig(board)
         if command:
             family_name: Literal["gcc", "zig"] = "zig" if family == "zig" else "gcc"
             return Compiler(family_name, command, _version(command, family_name))
+    if not board.toolchain.package:
+        raise MissingToolError(
+            f"{board.toolchain.gcc[0]} is not installed, and no Debian package has it",
+            hint="the project is written: its README.md says what builds it",
+        )
     apt = f"sudo apt-get install {board.toolchain.package}"
     name = "a C compiler" if board.kind == "host" else board.toolchain.gcc[0]
     if wanted == "zig":
@@ -62,7 +67,9 @@ def _gcc(board: Board) -> tuple[str, ...]:
     return ()
 
 
-def _zig() -> tuple[str, ...]:
+def _zig(board: Board) -> tuple[str, ...]:
+    if not board.clang_flags and board.kind != "host":
+        return ()  # clang has no such processor
     if importlib.util.find_spec("ziglang") is not None:
         return (sys.executable, "-m", "ziglang", "cc")
     path = shutil.which("zig")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tinyml.emit.ecosystem import load_ecosystem
 from tinyml.emit.flags import SHARED, SHARED_LINK
 from tinyml.emit.project import Project
 from tinyml.toolchain.compilers import Compiler, find_compiler
@@ -53,11 +54,12 @@ def shared_recipe(project: Project, compiler: str) -> Recipe:
 def library_recipe(project: Project, compiler: str) -> Recipe:
     """All C of a library as one relocatable object, where its ecosystem's core is not here.
 
-    What needs the core's headers, the port to its serial line, is left out.
+    What needs the core's headers (the port to its serial line, the program itself) is left out.
     """
     tool = find_compiler(project.board, compiler)
     flags = tool.flags(project.board, project.include_dirs)
-    sources = tuple(source for source in project.sources if source.endswith(".c"))
+    form = load_ecosystem(project.board.ecosystem)
+    sources = tuple(source for source in project.sources if not form.needs_core(source))
 
     def link(objects: Sequence[str], product: str) -> tuple[Command, ...]:
         flags = project.board.gcc_flags if tool.family == "gcc" else project.board.clang_flags
