@@ -52,12 +52,14 @@ tinyml_port_scale tinyml_port_counter_scale(void) {
   return scale;
 }
 
+#define FRAME_BYTES 128 /* room for the frame of tinyml_port_paint_stack itself */
+
 /* The stack of the thread that serves the link; it grows downwards. */
 static uint8_t *stack_start(void) { return (uint8_t *)k_current_get()->stack_info.start; }
 
 void tinyml_port_paint_stack(uint8_t pattern) {
-  volatile uint8_t here = 0;
-  for (volatile uint8_t *p = stack_start(); p < &here - 64; ++p) *p = pattern;
+  const uintptr_t end = (uintptr_t)__builtin_frame_address(0) - FRAME_BYTES;
+  for (volatile uint8_t *p = stack_start(); (uintptr_t)p < end; ++p) *p = pattern;
 }
 
 uint32_t tinyml_port_stack_used(uint8_t pattern) {
