@@ -5,9 +5,8 @@
 #
 # Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator), linux (the same
 # for 64-bit Arm boards with Linux), riscv (the same for RISC-V), avr (compiler, Arduino core and
-# simulator for AVR), host (C, C++ and devicetree compilers and CMake for
-# the tests). Does nothing, and takes no
-# time, when all is there.
+# simulator for AVR), host (compilers of C, C++ and devicetrees, and CMake, for the tests). Does
+# nothing, and takes no time, when all is there.
 set -euo pipefail
 
 python=$1

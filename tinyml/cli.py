@@ -236,6 +236,20 @@ def flash(
 
 
 @app.command()
+def package(
+    project: Project,
+    form: Annotated[str, typer.Option(help="cmake or cmsis-pack.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for it.", show_default="PROJECT/build"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a package of the model alone, for another build system."""
+    _show(pipeline.package(project, form, out), report.package, as_json)
+
+
+@app.command()
 def boards(as_json: Json = False) -> None:
     """List the boards that firmware can be built for."""
     _show(pipeline.boards(), report.boards, as_json)

@@ -13,7 +13,7 @@ from tinyml import describe, importers, toolchain
 from tinyml.board import list_boards, load_board
 from tinyml.choose import choose
 from tinyml.doctor import diagnose
-from tinyml.emit import emit, open_project
+from tinyml.emit import emit, open_project, write_package
 from tinyml.errors import PlanError
 from tinyml.flash import flash_project
 from tinyml.ir.graph import Array
@@ -27,6 +27,7 @@ from tinyml.results import (
     DoctorReport,
     FlashReport,
     Inspection,
+    PackageReport,
     PlanReport,
     ProfileReport,
     RunReport,
@@ -145,6 +146,16 @@ def flash(
 ) -> FlashReport:
     """Put the firmware on its board; for the keywords see `flash_project`."""
     return flash_project(open_project(project), port=port, tool=tool, dry_run=dry_run, ask=ask)
+
+
+def package(project: Path, form: str, out: Path | None = None) -> PackageReport:
+    """Write the model of `project` alone into `out` (default: its folder build/), as a package.
+
+    `form` is "cmake" or "cmsis-pack".
+    """
+    target = project / "build" if out is None else out
+    path, count = write_package(open_project(project), form, target)
+    return PackageReport(project=str(project), form=form, path=str(path), files=count)
 
 
 def boards() -> BoardList:

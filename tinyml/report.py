@@ -18,6 +18,7 @@ from tinyml.results import (
     FlashReport,
     Inspection,
     Mismatch,
+    PackageReport,
     PlanReport,
     ProfileReport,
     RunReport,
@@ -236,6 +237,12 @@ def flash(console: Console, report: FlashReport) -> None:
     port = f" --port {report.port}" if report.port else " --port PORT"
     console.print(f"flashed    {escape(report.board)} by {escape(report.tool)}", highlight=False)
     line = f"next       tinyml verify {report.project}{port}"
+    console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def package(console: Console, report: PackageReport) -> None:
+    """Where the package is."""
+    line = f"packaged   {report.path} ({report.form}, {report.files} files)"
     console.print(escape(line), highlight=False, soft_wrap=True)
 
 

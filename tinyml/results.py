@@ -263,6 +263,17 @@ class FlashReport(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class PackageReport(Result):
+    """A model as a package of another build system."""
+
+    project: str
+    form: str
+    path: str
+    """Of the folder or the archive."""
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
 class BoardInfo:
     """One line of the board list."""
 

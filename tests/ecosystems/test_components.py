@@ -87,19 +87,14 @@ def test_a_component_that_computes_with_no_compiler_of_its_own(model: Path, tmp_
 
 def test_a_component_compiles_for_the_esp32_c3(model: Path, tmp_path: Path) -> None:
     project = written(model, "esp32-c3", tmp_path / "chain")
-    # As ESP-IDF has them for this chip (its compiler adds the CSR extension, which is no code here).
+    # As ESP-IDF has them for this chip; its compiler adds the extension for CSRs, unused here.
     flags = (
-        "-march=rv32imc -mabi=ilp32 -std=gnu17 -ffunction-sections -fdata-sections -Wall -Wextra"
+        *("-march=rv32imc", "-mabi=ilp32", "-std=gnu17", "-ffunction-sections", "-fdata-sections"),
+        *("-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-sign-compare"),
+        *("-fno-jump-tables", "-fno-tree-switch-conversion", "--specs=picolibc.specs"),
     )
-    flags += " -Werror -Wno-unused-parameter -Wno-sign-compare -fno-jump-tables -fno-tree-switch-conversion"
     compiler = "-DCMAKE_C_COMPILER=riscv64-unknown-elf-gcc"
-    idf(
-        project,
-        tmp_path / "out",
-        *CROSS,
-        compiler,
-        f"-DCMAKE_C_FLAGS={flags} --specs=picolibc.specs",
-    )
+    idf(project, tmp_path / "out", *CROSS, compiler, f"-DCMAKE_C_FLAGS={' '.join(flags)}")
     assert commands(project, tmp_path / "out").keys() == set(project.sources)
 
 

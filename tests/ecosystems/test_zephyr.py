@@ -1,7 +1,7 @@
-"""Zephyr modules and applications: valid by Zephyr's rules, compiled with its flags, run on a stand-in.
+"""Zephyr modules and applications: by Zephyr's rules, compiled with its flags, run on a stand-in.
 
-Nothing here is linked with Zephyr. `standins/zephyr` answers the calls that the generated CMake files
-and C make; the application then runs on this computer, over the same link as on a board.
+Nothing here is linked with Zephyr. `standins/zephyr` answers the calls that the generated CMake
+files and C make; the application then runs on this computer, over the same link as on a board.
 """
 
 import json

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from tinyml import __version__
 from tinyml.board import Board
@@ -29,7 +30,8 @@ class Ecosystem:
     headers: str
     """Folder that all headers go to; "" where each stays beside its sources."""
     firmware: str
-    """The program that serves the link, by its path in the library."""
+    """The program that serves the link, by its path in the library; "" where there is none, of
+    a package of the model alone."""
     folders: tuple[tuple[str, str], ...]
     """Folder of a project (`src`, `runtime/src`, `link`, `port`, ...) -> folder of the library."""
     files: tuple[tuple[str, str], ...]
@@ -37,6 +39,8 @@ class Ecosystem:
     and {target} the board's, as file names have it."""
     core: tuple[str, ...]
     """Files and folders of sources that need headers of the ecosystem's own."""
+    archive: str
+    """File name of the package, with {name} and {version}; "" of one that is a folder."""
     flash: str
     """The command that puts a firmware on a board; "" where `tinyml flash` does."""
 
@@ -55,10 +59,11 @@ def load_ecosystem(name: str) -> Ecosystem:
             name=name,
             title=values.pop("title"),
             headers=values.pop("headers", ""),
-            firmware=values.pop("firmware"),
+            firmware=values.pop("firmware", ""),
             folders=tuple(values.pop("folders").items()),
             files=tuple(values.pop("files").items()),
-            core=tuple(values.pop("core")),
+            core=tuple(values.pop("core", ())),
+            archive=values.pop("archive", ""),
             flash=values.pop("flash", ""),
         )
     except FileNotFoundError:
@@ -88,11 +93,16 @@ def additions(
     view: ModelView, board: Board, form: Ecosystem, files: Iterable[str]
 ) -> dict[str, bytes]:
     """What the library has beside the C, whose paths in it are `files`."""
+    return rendered(form, view.name, board, files, model=view, api=Api(view))
+
+
+def rendered(
+    form: Ecosystem, name: str, board: Board, files: Iterable[str], **values: Any
+) -> dict[str, bytes]:
+    """The files that the form has beside the C of the model `name`; `values` are for templates."""
     sources = sorted(path for path in files if path.endswith(_SOURCES))
-    values = {
-        "model": view,
+    values |= {
         "board": board,
-        "api": Api(view),
         "version": __version__,
         "sources": [path for path in sources if not form.needs_core(path)],
         "firmware_sources": [path for path in sources if form.needs_core(path)],
@@ -101,7 +111,7 @@ def additions(
     }
     target = board.target.replace("/", "_")
     return {
-        path.format(name=view.name, target=target): render(
+        path.format(name=name, target=target): render(
             f"ecosystems/{form.name}/{template}", **values
         ).encode()
         for path, template in form.files

@@ -1,10 +1,17 @@
-/* nRF51 as QEMU models it (micro:bit): its UART (nRF51 Series Reference Manual, chapter 29). */
+/* nRF51 and nRF52, which has the same UART beside a newer one (nRF51 Series Reference Manual,
+ * chapter 29; nRF52840 product specification, chapters "UART", "GPIO" and "CLOCK"). */
 #include <stddef.h>
 #include <stdint.h>
 
 #include "../cortexm/cortexm.h"
 #include "tinyml_port.h"
 
+#define CLOCK_HFCLKSTART REG32(0x40000000u)
+#define CLOCK_HFCLKSTARTED REG32(0x40000100u)
+#define GPIO_OUTSET REG32(0x50000508u)
+#define GPIO_CONFIGURE(pin) REG32(0x50000700u + 4u * (pin))
+#define GPIO_OUTPUT 3u /* and its input buffer is off */
+#define GPIO_INPUT 0u
 #define UART(offset) REG32(0x40002000u + (offset))
 #define UART_STARTRX UART(0x000u)
 #define UART_STARTTX UART(0x008u)
@@ -17,9 +24,24 @@
 #define UART_TXD UART(0x51Cu)
 #define UART_BAUDRATE UART(0x524u)
 
+#define PATIENCE 10000u
+
+/* The crystal, for an exact baud rate; without one, and in emulators, the internal oscillator
+ * stays. */
+static void start_crystal(void) {
+  CLOCK_HFCLKSTARTED = 0;
+  CLOCK_HFCLKSTART = 1;
+  for (uint32_t i = 0; i < PATIENCE && !CLOCK_HFCLKSTARTED; ++i) {
+  }
+}
+
 void tinyml_port_init(void) {
-  UART_PSELTXD = 24;
-  UART_PSELRXD = 25;
+  start_crystal();
+  GPIO_OUTSET = 1u << TINYML_PORT_TX_PIN;
+  GPIO_CONFIGURE(TINYML_PORT_TX_PIN) = GPIO_OUTPUT;
+  GPIO_CONFIGURE(TINYML_PORT_RX_PIN) = GPIO_INPUT;
+  UART_PSELTXD = TINYML_PORT_TX_PIN;
+  UART_PSELRXD = TINYML_PORT_RX_PIN;
   /* The register holds baud * 2^32 / 16 MHz, of which the low 12 bits are not used. */
   UART_BAUDRATE = (uint32_t)(((uint64_t)TINYML_PORT_BAUD << 32) / 16000000u + 0x800u) & ~0xFFFu;
   UART_ENABLE = 4;

@@ -1,5 +1,5 @@
-/* pico-sdk: the link runs over its standard input and output (USB, or UART 0), as raw bytes, and time
- * is that of the timer. */
+/* pico-sdk: the link runs over its standard input and output (USB, or UART 0), as raw bytes, and
+ * time is that of the timer. */
 #include <stdio.h>
 
 #include "pico/stdlib.h"
