@@ -2,6 +2,7 @@
 #ifndef TINYML_LINK_SERVER_H
 #define TINYML_LINK_SERVER_H
 
+#include "crc32.h"
 #include "frame.h"
 #include "tinyml_link.h"
 
