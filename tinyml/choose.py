@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, groupby
+from typing import Protocol
 
 from tinyml import memory, passes
 from tinyml.board import Board
@@ -29,6 +30,13 @@ from tinyml.schedule.search import calls_of, front, patch_schedule, stream_sched
 from tinyml.schedule.work import executed_macs
 
 Binder = Callable[[Graph, Node], KernelCall]
+
+
+class Bind(Protocol):
+    """What gives a node its kernel: `kernels.bind` for a board, or something in its place."""
+
+    def __call__(self, graph: Graph, node: Node, *, flatten: bool = True) -> KernelCall:
+        """The kernel of `node`, of which rows may be one (`flatten`)."""
 
 CLOSE = 1.01
 """An arena at most so many times its lower bound is taken without a look at other schedules."""
@@ -115,16 +123,19 @@ class Choice:
     found: tuple[Candidate, ...]
 
 
-def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candidate, ...]:
+def candidates(
+    graph: Graph, board: Board, options: PlanOptions, bound: Bind | None = None
+) -> tuple[Candidate, ...]:
     """What `options` leave to choose from for `graph`, as it was imported: fewest MACs first.
 
-    PlanError where the model cannot run so at all.
+    `bound` may give other kernels than the board's. PlanError where the model cannot run so at all.
     """
     allowed = None
     if options.macs_limit is not None:
         allowed = int(options.macs_limit * sum(graph.macs(node) for node in graph.nodes))
     graph = passes.optimize(graph)
-    layer, row = _binders(board)
+    bound = partial(bind, isa=board.isa) if bound is None else bound
+    layer, row = _binders(bound)
     calls = KernelCalls(
         board,
         {node.name: layer(graph, node) for node in graph.nodes},
@@ -135,7 +146,7 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     if options.schedule in ("auto", "layer") and feed is Feed.WHOLE:
         made.append(_candidate(graph, calls, layer_schedule(graph, calls.layers)))
     if options.schedule == "auto":
-        made += _trade_off(graph, calls, feed, allowed)
+        made += _trade_off(graph, calls, bound, feed, allowed)
     if options.schedule == "stream":
         streams = stream_schedule(graph, calls.layers, calls.rows, feed=feed)
         made.append(_candidate(graph, calls, streams))
@@ -160,16 +171,16 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     return tuple(sorted(within, key=lambda each: (each.macs, each.streamed)))
 
 
-def _binders(board: Board) -> tuple[Binder, Binder]:
+def _binders(bound: Bind) -> tuple[Binder, Binder]:
     """What binds a node as a whole layer, and row by row."""
-    return partial(bind, isa=board.isa), partial(bind, isa=board.isa, flatten=False)
+    return bound, partial(bound, flatten=False)
 
 
 def _trade_off(
-    graph: Graph, calls: KernelCalls, feed: Feed, allowed: int | None
+    graph: Graph, calls: KernelCalls, bound: Bind, feed: Feed, allowed: int | None
 ) -> Iterator[Candidate]:
     """Less memory for more work: of `graph`, then of graphs that compute more and more twice."""
-    layer, row = _binders(calls.board)
+    layer, row = _binders(bound)
     least = None
     once = Recomputed(graph, (), 0)
     twice = recomputed(graph, calls.rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed)
@@ -194,14 +205,16 @@ def _candidate(graph: Graph, calls: KernelCalls, schedule: Schedule) -> Candidat
     return Candidate(graph, (schedule,), calls, macs)
 
 
-def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:
+def choose(
+    graph: Graph, board: Board, options: PlanOptions, bound: Bind | None = None
+) -> Choice:
     """The schedule for `graph`, as it was imported; PlanError, with the least needed, if none fits.
 
     With a limit on memory, the least work within it, and then as few operators in streams as
     can be. With a limit on work alone, the least memory. With neither, the least work that
     the board has the memory for, and of that the least memory.
     """
-    found = candidates(graph, board, options)
+    found = candidates(graph, board, options, bound)
     for each in _preferred(found, options):
         if each.misfit() is None:
             return Choice(each, found)

@@ -321,14 +321,20 @@ def _whole_call(ctx: Context, loop: WholeCall) -> Driven:
         PointerView(numbered("in", i, count), f"const {ctype}", ctx.whole(tensor))
         for i, (ctype, tensor) in enumerate(zip(inputs, ctx.activations, strict=True))
     ]
+    arguments = [*ctx.parameters, *(pointer.name for pointer in pointers)]
     for i, table in enumerate(loop.constants, start=len(inputs)):
         name = numbered("in", i, count)
+        if table is None:
+            arguments.append("NULL")
+            continue
         pointers.append(PointerView(name, f"const {table.ctype}", ctx.table(table, name), False))
-    pointers += [
+        arguments.append(name)
+    results = [
         PointerView(numbered("out", i, len(outputs)), ctype, ctx.whole(tensor))
         for i, (ctype, tensor) in enumerate(zip(outputs, ctx.results, strict=True))
     ]
-    arguments = [*ctx.parameters, *(pointer.name for pointer in pointers)]
+    pointers += results
+    arguments += (pointer.name for pointer in results)
     if ctx.call.scratch_bytes:
         arguments.append("scratch")
     return tuple(pointers), WholeCallView(ctx.kernel_call(arguments, 2))
