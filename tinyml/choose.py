@@ -38,6 +38,7 @@ class Bind(Protocol):
     def __call__(self, graph: Graph, node: Node, *, flatten: bool = True) -> KernelCall:
         """The kernel of `node`, of which rows may be one (`flatten`)."""
 
+
 CLOSE = 1.01
 """An arena at most so many times its lower bound is taken without a look at other schedules."""
 
@@ -205,9 +206,7 @@ def _candidate(graph: Graph, calls: KernelCalls, schedule: Schedule) -> Candidat
     return Candidate(graph, (schedule,), calls, macs)
 
 
-def choose(
-    graph: Graph, board: Board, options: PlanOptions, bound: Bind | None = None
-) -> Choice:
+def choose(graph: Graph, board: Board, options: PlanOptions, bound: Bind | None = None) -> Choice:
     """The schedule for `graph`, as it was imported; PlanError, with the least needed, if none fits.
 
     With a limit on memory, the least work within it, and then as few operators in streams as

@@ -21,16 +21,40 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from tinyml import __version__, pipeline, report
+from tinyml import __version__, pipeline, report, report_training
+from tinyml.cli_options import (
+    Batch,
+    BoardName,
+    Classes,
+    Feed,
+    Filter,
+    Io,
+    Json,
+    Loss,
+    MacsLimit,
+    Model,
+    Optimizer,
+    Patches,
+    PatchOps,
+    Port,
+    Precision,
+    Project,
+    Schedule,
+    Sram,
+    Train,
+    Update,
+)
 from tinyml.errors import (
     CheckFailedError,
     MissingToolError,
     ModelError,
+    PlanError,
     TinymlError,
     UnsupportedError,
 )
-from tinyml.options import parse_bytes, parse_patches
+from tinyml.options import OptionArguments, parse_patches
 from tinyml.results import Result
+from tinyml.train.target.request import TrainRequest
 
 EXIT_BUG: Final = 70
 EXIT_INTERRUPTED: Final = 130
@@ -42,58 +66,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Model = Annotated[Path, typer.Argument(help="A full-int8 .tflite file.", show_default=False)]
-Project = Annotated[
-    Path, typer.Argument(help="A folder that `tinyml build` made.", show_default=False)
-]
-BoardName = Annotated[str, typer.Option("--board", help="See `tinyml boards`.", show_default=False)]
-Sram = Annotated[
-    int | None,
-    typer.Option(
-        "--sram",
-        parser=parse_bytes,
-        metavar="BYTES",
-        help="The most bytes that the arena may take (64K is 65536): the fastest plan that fits.",
-    ),
-]
-MacsLimit = Annotated[
-    float | None,
-    typer.Option(
-        "--macs-limit",
-        metavar="X",
-        help="The most work, times the model's own MACs: the least memory within it.",
-    ),
-]
-Schedule = Annotated[
-    str,
-    typer.Option(
-        help="layer: one operator after the other; stream: rows through ring buffers; patch: the "
-        "first operators tile by tile; auto: the best of all."
-    ),
-]
-Patches = Annotated[
-    str | None,
-    typer.Option(metavar="YxX", help="The grid of --schedule patch: rows x columns of patches."),
-]
-PatchOps = Annotated[
-    int | None, typer.Option(min=1, help="How many operators --schedule patch runs in patches.")
-]
-Feed = Annotated[
-    str,
-    typer.Option(
-        help="How the input comes; whole: all of it lies in RAM; rows: one after the other; "
-        "pull: read in pieces from slower memory, some more than once (both with --io int8)."
-    ),
-]
-Io = Annotated[
-    str, typer.Option("--io", help="model: inputs and outputs as they are; int8: none in float32.")
-]
-Port = Annotated[
-    str | None,
-    typer.Option(help="A serial port such as /dev/ttyUSB0, or socket://host:port."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command()
@@ -113,16 +85,22 @@ def plan(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    train: Train = None,
+    filter_: Filter = "1",
+    update: Update = "full",
+    optimizer: Optimizer = "sgd",
+    precision: Precision = "int8",
+    batch: Batch = 1,
+    loss: Loss = "cross-entropy",
+    classes: Classes = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Draw the plan on a page of its own, too.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Place every buffer, and show the memory each layer needs."""
-    result = pipeline.plan(
-        model,
-        board,
-        html=html,
+    """Place every buffer, and show the memory each layer (or each step of training) needs."""
+    request = _request(train, filter_, optimizer, update, precision, batch, loss, classes)
+    options = OptionArguments(
         sram=sram,
         macs_limit=macs_limit,
         schedule=schedule,
@@ -131,7 +109,13 @@ def plan(
         feed=feed,
         io=io,
     )
-    _show(result, report.plan, as_json)
+    if request is None:
+        _show(pipeline.plan(model, board, html=html, **options), report.plan, as_json)
+    elif html is not None:
+        raise PlanError("--html does not draw training", hint="leave it out, or leave out --train")
+    else:
+        learning = pipeline.plan_learning(model, board, request, **options)
+        _show(learning, report_training.plan, as_json)
 
 
 @app.command()
@@ -149,13 +133,19 @@ def build(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    train: Train = None,
+    filter_: Filter = "1",
+    update: Update = "full",
+    optimizer: Optimizer = "sgd",
+    precision: Precision = "int8",
+    batch: Batch = 1,
+    loss: Loss = "cross-entropy",
+    classes: Classes = None,
     as_json: Json = False,
 ) -> None:
     """Generate the C project and compile the firmware."""
-    result = pipeline.build(
-        model,
-        board,
-        out,
+    request = _request(train, filter_, optimizer, update, precision, batch, loss, classes)
+    options = OptionArguments(
         sram=sram,
         macs_limit=macs_limit,
         schedule=schedule,
@@ -164,6 +154,10 @@ def build(
         feed=feed,
         io=io,
     )
+    if request is None:
+        result = pipeline.build(model, board, out, **options)
+    else:
+        result = pipeline.build_learning(model, board, request, out, **options)
     _show(result, report.build, as_json)
 
 
@@ -173,9 +167,21 @@ def verify(
     port: Port = None,
     inputs: Annotated[int, typer.Option(min=1, help="How many random inputs.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")] = 0,
+    train_steps: Annotated[
+        int, typer.Option("--train-steps", min=0, help="Train so many samples, and compare that.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Run the firmware and compare every output byte with the NumPy reference."""
+    if train_steps:
+        with report.progress(_ERRORS, "training") as progress:
+            found = pipeline.verify_learning(
+                project, steps=train_steps, port=port, seed=seed, progress=progress
+            )
+        _show(found, report_training.verification, as_json)
+        if not found.bit_exact:
+            raise typer.Exit(CheckFailedError.exit_status)
+        return
     with report.progress(_ERRORS, "verifying") as progress:
         result = pipeline.verify(project, port=port, inputs=inputs, seed=seed, progress=progress)
     _show(result, report.verification, as_json)
@@ -190,9 +196,17 @@ def profile(
     cycles: Annotated[
         bool, typer.Option("--cycles", help="Estimate cycles, too, for a core in an emulator.")
     ] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="Count a training step, call by call.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Count what each layer costs: instructions in an emulator, cycles on a board."""
+    if train:
+        with report.progress(_ERRORS, "profiling") as progress:
+            found = pipeline.profile_learning(project, port=port, progress=progress)
+        _show(found, report_training.profile, as_json)
+        return
     with report.progress(_ERRORS, "profiling") as progress:
         result = pipeline.profile(project, port=port, cycles=cycles, progress=progress)
     _show(result, report.profile, as_json)
@@ -228,6 +242,29 @@ def doctor(as_json: Json = False) -> None:
     _show(result, report.doctor, as_json)
     if not result.ok:
         raise typer.Exit(MissingToolError.exit_status)
+
+
+def _request(
+    train: str | None,
+    filter_: str,
+    optimizer: str,
+    update: str,
+    precision: str,
+    batch: int,
+    loss: str,
+    classes: int | None,
+) -> TrainRequest | None:
+    """What is to learn; None for nothing, and then nothing may be said of how."""
+    given = TrainRequest(
+        train or "auto", filter_, optimizer, update, precision, batch, loss, classes
+    )
+    if train is None and given != TrainRequest("auto"):
+        raise PlanError(
+            "--filter, --update, --optimizer, --precision, --batch, --loss and --classes say how "
+            "to train, and --train is not given",
+            hint="such as --train last=2",
+        )
+    return None if train is None else given
 
 
 def _show_version(value: bool) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Unpack
 
 from tinyml import describe, importers, toolchain
-from tinyml.board import list_boards, load_board
+from tinyml.board import Board, list_boards, load_board
 from tinyml.choose import choose
 from tinyml.doctor import diagnose
 from tinyml.emit import emit, open_project
 from tinyml.errors import PlanError
-from tinyml.ir.graph import Array
+from tinyml.ir.graph import Array, Graph
 from tinyml.link import Progress
 from tinyml.options import OptionArguments, PlanOptions
 from tinyml.picture import plan_picture
@@ -30,7 +30,15 @@ from tinyml.results import (
     RunReport,
     VerifyReport,
 )
+from tinyml.train.target.build import emit_training, plan_report
+from tinyml.train.target.plan import TrainPlan, plan_training
+from tinyml.train.target.request import TrainRequest
+from tinyml.train.target.results import TrainPlanReport, TrainProfileReport, TrainVerifyReport
+from tinyml.train.target.verify import profile_training, verify_training
 from tinyml.verify import deployed_graph, run_project, verify_project
+
+LEARNING_IO = "int8"
+"""What goes in and comes out of a model that learns on a target."""
 
 
 def inspect(model: Path) -> Inspection:
@@ -76,6 +84,63 @@ def build(
         options=options.to_json(),
     )
     return describe.build_report(toolchain.build(project, compiler))
+
+
+def plan_learning(
+    model: Path, board: str, request: TrainRequest, **arguments: Unpack[OptionArguments]
+) -> TrainPlanReport:
+    """What a training step needs, call by call, and what asking otherwise would.
+
+    `sram` is for all that training needs; for the other keywords see `PlanOptions`.
+    """
+    target, graph, found = _learning(model, board, request, PlanOptions(**arguments))
+    return plan_report(model, target, graph, found)
+
+
+def build_learning(
+    model: Path,
+    board: str,
+    request: TrainRequest,
+    out: Path | None = None,
+    *,
+    compiler: str = "auto",
+    **arguments: Unpack[OptionArguments],
+) -> BuildReport:
+    """As `build`, of a model that learns on the board."""
+    options = PlanOptions(**arguments)
+    target, _, found = _learning(model, board, request, options)
+    folder = Path(f"{model.stem}-{board}") if out is None else out
+    settings = {**options.to_json(), "io": LEARNING_IO}
+    project = emit_training(found, target, folder, source=model.read_bytes(), options=settings)
+    return describe.build_report(toolchain.build(project, compiler))
+
+
+def _learning(
+    model: Path, board: str, request: TrainRequest, options: PlanOptions
+) -> tuple[Board, Graph, TrainPlan]:
+    target, graph = load_board(board), deployed_graph(model, LEARNING_IO)
+    return target, graph, plan_training(graph, target, request, options)
+
+
+def verify_learning(
+    project: Path,
+    *,
+    steps: int,
+    port: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TrainVerifyReport:
+    """Train the firmware and the reference on the same samples, and compare every byte."""
+    return verify_training(
+        open_project(project), port=port, steps=steps, seed=seed, progress=progress
+    )
+
+
+def profile_learning(
+    project: Path, *, port: str | None = None, progress: Progress | None = None
+) -> TrainProfileReport:
+    """What each call of a training step costs on the target, and the memory it touches."""
+    return profile_training(open_project(project), port=port, progress=progress)
 
 
 def verify(

@@ -32,14 +32,14 @@ VALUES_SHOWN = 16
 
 def inspection(console: Console, report: Inspection) -> None:
     """What is in a model file."""
-    table = _table(("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"))
+    table = table_of(("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"))
     for index, op in enumerate(report.ops):
-        table.add_row(str(index), op.op, _shapes(op.inputs), _shapes(op.outputs), _count(op.macs))
+        table.add_row(str(index), op.op, _shapes(op.inputs), _shapes(op.outputs), count_of(op.macs))
     console.print(table)
     for label, tensors in (("input", report.inputs), ("output", report.outputs)):
         for tensor in tensors:
             console.print(f"{label:7} {escape(_tensor(tensor))}", highlight=False)
-    _facts(
+    facts(
         console,
         ("weights", f"{report.weight_bytes:,} bytes"),
         ("MACs", f"{report.macs:,}"),
@@ -55,7 +55,7 @@ def plan(console: Console, report: PlanReport) -> None:
     if report.picture:
         console.print(report.picture, markup=False, highlight=False, soft_wrap=True)
     proof = "the least there is for this order" if report.optimal else "not proven to be the least"
-    _facts(
+    facts(
         console,
         ("board", report.board),
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
@@ -82,7 +82,7 @@ def _banks(report: PlanReport) -> Iterator[tuple[str, str]]:
 
 def _pareto(report: PlanReport) -> Table:
     """What else there is: less memory for more work, or the reverse."""
-    table = _table(
+    table = table_of(
         ("", "left"),
         ("arena", "right"),
         ("MACs", "right"),
@@ -106,7 +106,7 @@ def layers(console: Console, report: PlanReport) -> None:
     first, and beside each how many rows of its output are held at a time.
     """
     streams = any(layer.ring_rows is not None for layer in report.layers)
-    table = _table(
+    table = table_of(
         ("op", "left"),
         ("input", "left"),
         ("output", "left"),
@@ -125,7 +125,7 @@ def layers(console: Console, report: PlanReport) -> None:
             _shapes(layer.inputs),
             _shapes(layer.outputs),
             *([held] if streams else []),
-            _count(layer.macs),
+            count_of(layer.macs),
             sram,
         )
         last = layer.segment
@@ -141,7 +141,7 @@ def _rows(count: int) -> str:
 
 def build(console: Console, report: BuildReport) -> None:
     """Where the project is and how large."""
-    _facts(
+    facts(
         console,
         ("project", report.project),
         ("firmware", report.elf),
@@ -165,7 +165,7 @@ def verification(console: Console, report: VerifyReport) -> None:
     """The verdict."""
     word = "[bold green]BIT-EXACT[/]" if report.bit_exact else "[bold red]DIFFERENT[/]"
     console.print(f"{word} on {escape(report.board)}", highlight=False)
-    _facts(
+    facts(
         console,
         ("inputs", f"{report.inputs:,}"),
         ("compared", f"{report.bytes_compared:,} output bytes, one by one"),
@@ -173,9 +173,9 @@ def verification(console: Console, report: VerifyReport) -> None:
         ("mismatches", f"{report.mismatches:,}"),
     )
     if report.accuracy is not None:
-        _facts(console, ("accuracy", f"{report.accuracy:.2%}, as run on {report.board}"))
+        facts(console, ("accuracy", f"{report.accuracy:.2%}, as run on {report.board}"))
     if report.first_mismatch is not None:
-        _facts(
+        facts(
             console,
             ("difference", f"at most {report.max_abs_diff:g}"),
             ("first", _mismatch(report.first_mismatch)),
@@ -184,7 +184,7 @@ def verification(console: Console, report: VerifyReport) -> None:
 
 def profile(console: Console, report: ProfileReport) -> None:
     """Cost per layer, always with its unit."""
-    table = _table(
+    table = table_of(
         ("op", "left"),
         ("MACs", "right"),
         (report.unit, "right"),
@@ -195,13 +195,13 @@ def profile(console: Console, report: ProfileReport) -> None:
         table.add_row(
             str(index),
             layer.op,
-            _count(layer.macs),
+            count_of(layer.macs),
             f"{layer.count:,}",
             f"{layer.count / layer.macs:.2f}" if layer.macs else "-",
             f"{layer.count / report.total:.1%}" if report.total else "-",
         )
     console.print(table)
-    _facts(
+    facts(
         console,
         ("total", f"{report.total:,} {report.unit} per inference on {report.board}"),
         *(
@@ -229,7 +229,7 @@ def outputs(console: Console, report: RunReport) -> None:
 
 def boards(console: Console, report: BoardList) -> None:
     """All boards."""
-    table = _table(("board", "left"), ("what it is", "left"), numbered=False)
+    table = table_of(("board", "left"), ("what it is", "left"), numbered=False)
     for board in report.boards:
         table.add_row(board.name, escape(board.title))
     console.print(table)
@@ -237,7 +237,7 @@ def boards(console: Console, report: BoardList) -> None:
 
 def doctor(console: Console, report: DoctorReport) -> None:
     """What is there, and how to install what is not."""
-    table = _table(
+    table = table_of(
         ("", "left"), ("tool", "left"), ("version", "left"), ("for", "left"), numbered=False
     )
     for check in report.checks:
@@ -283,7 +283,8 @@ def _short_version(text: str) -> str:
     return numbers[-1] if numbers else text
 
 
-def _table(*columns: tuple[str, str], numbered: bool = True) -> Table:
+def table_of(*columns: tuple[str, str], numbered: bool = True) -> Table:
+    """A table with columns of these titles, aligned "left" or "right", behind a number."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     if numbered:
         table.add_column("#", justify="right")
@@ -292,8 +293,9 @@ def _table(*columns: tuple[str, str], numbered: bool = True) -> Table:
     return table
 
 
-def _facts(console: Console, *facts: tuple[str, str]) -> None:
-    for label, value in facts:
+def facts(console: Console, *found: tuple[str, str]) -> None:
+    """Lines of a label and a value."""
+    for label, value in found:
         console.print(f"{label:11}{escape(value)}", highlight=False, soft_wrap=True)
 
 
@@ -305,7 +307,8 @@ def _shape(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _count(count: int) -> str:
+def count_of(count: int) -> str:
+    """A number, "-" for none."""
     return f"{count:,}" if count else "-"
 
 

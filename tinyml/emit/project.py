@@ -1,8 +1,8 @@
 """A plan as a folder of C that builds without Python, and as the `Project` that names its parts."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,21 +10,44 @@ from tinyml.board import Board, load_board
 from tinyml.emit.fit import check_fit
 from tinyml.emit.flags import LINKER_SCRIPT, gcc_flags
 from tinyml.emit.manifest import MANIFEST, Manifest, make_manifest, read_manifest
+from tinyml.emit.names import model_name
 from tinyml.emit.render import render
 from tinyml.emit.runtime import runtime_files
+from tinyml.emit.tables import TablePool
+from tinyml.emit.train_view import TrainView
 from tinyml.emit.view import ModelView, model_view
 from tinyml.errors import BuildError, ModelError
+from tinyml.kernels.call import KernelCall
 from tinyml.planning import Plan
 from tinyml.schedule.copies import RECOMPUTED
 
 MODEL_FILE = "model.tflite"
 """The model that the project was made from, so that its folder is enough to verify it."""
 
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a project has beside inference, for a model that learns."""
+
+    view: Callable[[TablePool, str], TrainView]
+    """From the tables of the project, and the prefix of its names."""
+    calls: Sequence[KernelCall]
+    """Of a training step."""
+    record: Mapping[str, Any]
+    """For the manifest."""
+
+
 _C_FILES = (
     ("src/{}.h", "model.h.j2"),
     ("src/{}.c", "model.c.j2"),
     ("src/{}_weights.h", "weights.h.j2"),
     ("src/{}_weights.c", "weights.c.j2"),
+)
+_TRAIN_FILES = (
+    ("src/{}_train.h", "train.h.j2"),
+    ("src/{}_train.c", "train.c.j2"),
+    ("src/{}_parameters.h", "parameters.h.j2"),
+    ("src/{}_parameters.c", "parameters.c.j2"),
 )
 
 
@@ -60,23 +83,25 @@ def emit(
     source: bytes,
     name: str = "",
     options: Mapping[str, Any] | None = None,
+    training: Training | None = None,
 ) -> Project:
     """Writes the project of `plan` for `board` into `out_dir`.
 
     `source` is the model file, `name` the prefix of the generated functions (the
-    graph's name if empty), `options` what to record of how the plan was made.
+    graph's name if empty), `options` what to record of how the plan was made, `training` how the
+    model learns, if it does.
     A project that is already there is replaced: its own files and no others.
 
     Raises PlanError when the board's memory is too small, BuildError when
     `out_dir` holds anything that is no tinyml project.
     """
     old = _own_files(out_dir)
-    view = model_view(plan, name=name, board=board)
+    view = _view(plan, board, name, training)
     check_fit(plan, view, board)
-    files = _render_all(plan, board, view, source)
+    calls = (*plan.calls.values(), *(training.calls if training else ()))
+    files = _render_all(calls, board, view, source)
     identity = _identity(files)
-    stamped = model_view(plan, name=name, identity=identity, board=board)
-    files |= _model_c(stamped)
+    files |= _model_c(replace(view, identity=identity))
     manifest = make_manifest(
         plan,
         name=view.name,
@@ -86,6 +111,8 @@ def emit(
         const_bytes=view.const_bytes,
         identity=identity,
         files=files,
+        arena_bytes=view.arena_bytes,
+        training=training.record if training else None,
     )
     for path in sorted(old - files.keys()):
         (out_dir / path).unlink(missing_ok=True)
@@ -107,10 +134,23 @@ def open_project(root: Path) -> Project:
     return Project(root, load_board(manifest.board), manifest)
 
 
-def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dict[str, bytes]:
+def _view(plan: Plan, board: Board, name: str, training: Training | None) -> ModelView:
+    """The view of inference, and of training, which share their tables."""
+    if training is None:
+        return model_view(plan, name=name, board=board)
+    tables = TablePool(model_name(name or plan.graph.name))
+    learns = training.view(tables, name)
+    return model_view(plan, name=name, board=board, training=learns, tables=tables)
+
+
+def _render_all(
+    calls: Sequence[KernelCall], board: Board, view: ModelView, source: bytes
+) -> dict[str, bytes]:
     """Every file of the project but the manifest."""
-    files = runtime_files(plan.calls.values(), board)
-    files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
+    learns = view.training is not None
+    files = runtime_files(calls, board, training=learns)
+    templates = (*_C_FILES, *(_TRAIN_FILES if learns else ()))
+    files |= {path.format(view.name): _text(template, view) for path, template in templates}
     files["main.c"] = _text("project/main.c.j2", view, board=board)
     if not board.is_process:
         files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)

@@ -28,6 +28,11 @@ class TableView:
     """The elements."""
 
 
+def parameters_name(prefix: str) -> str:
+    """What the block of parameters that training changes is called in C."""
+    return f"{prefix}_parameters"
+
+
 @dataclass(slots=True)
 class _Entry:
     name: str
@@ -46,7 +51,9 @@ class TablePool:
 
     def add(self, table: ConstArray, name: str, origin: str, reads: int) -> str:
         """The C name of `table`, of which each byte is read so often; `name` is what to call it if
-        it is new."""
+        it is new. One that training changes is a member of the block of parameters."""
+        if table.parameter:
+            return f"{parameters_name(self.prefix)}.{table.parameter}"
         key = (table.ctype, table.data.dtype.str, table.data.tobytes())
         entry = self._entries.get(key)
         if entry is None:

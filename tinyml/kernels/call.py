@@ -32,8 +32,8 @@ class ConstArray:
     ctype: str
     data: npt.NDArray[np.generic]
     parameter: str = ""
-    """The tensor that it is where training changes it, so that it lies in RAM; `data` is what it
-    begins with."""
+    """Where training changes it, so that it lies in RAM, its name there; `data` is what it begins
+    with."""
 
 
 FieldValue = int | float | ConstArray | None

@@ -20,7 +20,7 @@ from tinyml.options import PlanOptions
 from tinyml.planning import Plan
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.schedule import Schedule
-from tinyml.schedule.search import calls_of, front
+from tinyml.schedule.search import best_schedule, calls_of, front
 from tinyml.schedule.work import executed_macs
 from tinyml.train.bind_common import TrainCall
 from tinyml.train.calls import bind_node
@@ -53,7 +53,7 @@ class TrainPlan:
     @property
     def sram_bytes(self) -> int:
         """Arena and all that learns."""
-        return self.arena_bytes + self.learning.bytes
+        return self.arena_bytes + self.learning.nbytes
 
 
 def plan_training(
@@ -77,7 +77,7 @@ def plan_training(
     raise PlanError(
         f"training {', '.join(prepared.tail.trained)} of '{graph.name}' takes at least "
         f"{found.sram_bytes:,} bytes of RAM (arena {found.arena_bytes:,}, parameters "
-        f"{found.learning.parameters.bytes:,}, momentum {found.learning.state.bytes:,}), --sram "
+        f"{found.learning.parameters.nbytes:,}, momentum {found.learning.state.nbytes:,}), --sram "
         f"allows {options.sram:,}",
         hint=f"give --sram {found.sram_bytes}, train fewer layers or channels "
         "(--update bias, --update channels=1/4), or filter more (--filter 2)",
@@ -113,9 +113,9 @@ def _planned(
     """The plan with the least work that fits the budget; else the one with the least memory."""
     made = timeline(prepared.tail, prepared.program, board.isa)
     lasting = learning(prepared.tail, prepared.program)
-    room = None if options.sram is None else max(options.sram - lasting.bytes, 0)
+    room = None if options.sram is None else max(options.sram - lasting.nbytes, 0)
     step = _step_plan(made, board, room)
-    inference = _inference(prepared, board, options, room)
+    inference = _inference(prepared, lasting, board, options, room)
     return TrainPlan(request, prepared, made, step, lasting, inference)
 
 
@@ -130,6 +130,17 @@ def _step_plan(made: Timeline, board: Board, room: int | None) -> Plan:
             return best
     assert best is not None
     return best
+
+
+def least_step(prepared: Prepared, board: Board) -> int:
+    """Bytes of RAM that a step takes without anything computed twice: arena and what learns."""
+    made = timeline(prepared.tail, prepared.program, board.isa)
+    graph = made.tail.backbone
+    layers = {node.name: bind(graph, node, board.isa) for node in graph.nodes}
+    rows = {node.name: bind(graph, node, board.isa, flatten=False) for node in graph.nodes}
+    schedule = best_schedule(graph, layers, rows) if graph.nodes else Schedule(())
+    placed = _placed(made, schedule, calls_of(schedule, layers, rows))
+    return placed.memory.arena_bytes + learning(prepared.tail, prepared.program).nbytes
 
 
 def _backbones(
@@ -158,14 +169,14 @@ def _placed(made: Timeline, backbone: Schedule, calls: Mapping[str, KernelCall])
 
 
 def _inference(
-    prepared: Prepared, board: Board, options: PlanOptions, room: int | None
+    prepared: Prepared, lasting: Learning, board: Board, options: PlanOptions, room: int | None
 ) -> Choice:
     """The plan of invoke: layers that learn read their parameters from RAM."""
     tail, program = prepared.tail, prepared.program
-    learns = {name for step in program.steps for name in step.writes}
+    learns = lasting.parameters.members()
 
     def bound(graph: Graph, node: Node, *, flatten: bool = True) -> KernelCall:
-        if learns.isdisjoint(name for name in node.inputs if name is not None):
+        if not any(name in learns for name in node.inputs):
             return bind(graph, node, board.isa, flatten=flatten)
         (call,) = bind_node(tail, program, node.name, board.isa)
         assert isinstance(call, TrainCall)
@@ -180,9 +191,9 @@ def _inference(
         return choose(prepared.graph, board, replace(options, sram=None), bound)
 
 
-def _as_kernel(graph: Graph, call: TrainCall, learns: set[str]) -> KernelCall:
+def _as_kernel(graph: Graph, call: TrainCall, learns: Mapping[str, str]) -> KernelCall:
     """A forward call of training, whose parameters follow its inputs, as one of inference."""
-    constants = []
+    constants: list[ConstArray | None] = []
     for pointer in call.pointers:
         if pointer.buffer is None:
             constants.append(None)
@@ -197,8 +208,8 @@ def _as_kernel(graph: Graph, call: TrainCall, learns: set[str]) -> KernelCall:
     )
 
 
-def parameter_table(graph: Graph, name: str, learns: set[str]) -> ConstArray:
-    """A parameter as training has it: in RAM if it learns, else as it is in flash."""
+def parameter_table(graph: Graph, name: str, learns: Mapping[str, str]) -> ConstArray:
+    """A parameter as training has it: in RAM if it learns (`Memory.members`), else in flash."""
     tensor = graph.tensors[name]
     ctype = f"{tensor.dtype.value}_t"
-    return ConstArray(ctype, tensor.values.reshape(-1), name if name in learns else "")
+    return ConstArray(ctype, tensor.values.reshape(-1), learns.get(name, ""))

@@ -1,7 +1,7 @@
 """What a user asks of training on a target: options as text, resolved for a model."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from fractions import Fraction
 from typing import Any, TypedDict
 
@@ -83,10 +83,6 @@ class TrainRequest:
             updates=updates,
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
-
 
 def parse_updates(text: str) -> tuple[LayerUpdate, tuple[tuple[str, LayerUpdate], ...]]:
     """What `--update` says: UPDATE, or UPDATE,LAYER:UPDATE,... for layers of their own."""
@@ -120,6 +116,25 @@ class Prepared:
     """Optimised, with the classifier that was asked for."""
     tail: Tail
     program: Program
+    options: TrainOptions
+
+    def record(self, request: TrainRequest) -> dict[str, Any]:
+        """What makes the same of the same model again, as plain JSON values."""
+        updates = [[name, *astuple(update)] for name, update in self.options.updates]
+        return {"request": asdict(request), "layers": list(self.tail.trained), "updates": updates}
+
+
+def recorded(graph: Graph, record: Mapping[str, Any]) -> Prepared:
+    """What `Prepared.record` was made of, for the imported int8 `graph`."""
+    request = TrainRequest(**record["request"])
+    updates = tuple((name, LayerUpdate(bias, share)) for name, bias, share in record["updates"])
+    options = replace(request.options, updates=updates)
+    return _prepared(learning_graph(graph, request), tuple(record["layers"]), options)
+
+
+def _prepared(graph: Graph, layers: Sequence[str], options: TrainOptions) -> Prepared:
+    tail = split(graph, layers)
+    return Prepared(graph, tail, training_program(tail, options), options)
 
 
 def learning_graph(graph: Graph, request: TrainRequest) -> Graph:
@@ -157,8 +172,7 @@ def prepare(graph: Graph, request: TrainRequest, sram: int | None) -> Prepared:
                     f"{kind}: '{optimized.name}' has no layer '{name}'",
                     hint=f"what learns is {', '.join(names)}",
                 )
-    tail = split(optimized, names)
-    return Prepared(optimized, tail, training_program(tail, options))
+    return _prepared(optimized, names, options)
 
 
 def drawn_samples(

@@ -1,4 +1,4 @@
-"""A training step as one graph, so that the planner of inference places it and the checker proves it.
+"""A training step as one graph, which the planner of inference places and the checker proves.
 
 The frozen backbone comes first, node by node as in inference, then a node for every call of the
 training program (`train.calls`). A buffer that a call changes has one tensor for each state that it
@@ -14,20 +14,27 @@ from tinyml.ir import ops
 from tinyml.ir.graph import DType, Graph, Node, Tensor
 from tinyml.kernels.call import InPlace, KernelCall, WholeCall
 from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
+from tinyml.train.autodiff import tensor_of
 from tinyml.train.bind_common import Access
 from tinyml.train.calls import Call, NodeCall, TrainCall, bind_step
-from tinyml.train.program import Element, Infer, Program, Role, Step
+from tinyml.train.program import (
+    Element,
+    Infer,
+    InputGradient,
+    Program,
+    Role,
+    Step,
+    UpdateWeights,
+)
 from tinyml.train.tail import Tail
 
-_TYPES = {
-    Element.BIT: DType.UINT8,
-    Element.INT8: DType.INT8,
-    Element.UINT8: DType.UINT8,
-    Element.INT32: DType.INT32,
-    Element.FLOAT32: DType.FLOAT32,
-}
 _OUTSIDE = (Role.TARGET, Role.PARAMETER, Role.STATE)
 """Buffers that have no place in the arena."""
+
+
+def element_type(element: Element) -> DType:
+    """What the elements of a buffer are in memory; bits lie in bytes."""
+    return DType.UINT8 if element is Element.BIT else DType(element.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +174,17 @@ class _Maker:
     def _declare(self, tensor: str, buffer: str) -> None:
         if tensor in self.tail.head.tensors:
             known = self.tail.head.tensors[tensor]
-            if known.dtype is _TYPES[self.program.buffers[buffer].element]:
+            if known.dtype is element_type(self.program.buffers[buffer].element):
                 self.tensors[tensor] = known
                 return
         found = self.program.buffers[buffer]
         bits = found.element is Element.BIT
         shape = (found.nbytes,) if bits else found.shape
-        self.tensors[tensor] = Tensor(tensor, shape, _TYPES[found.element])
+        self.tensors[tensor] = Tensor(tensor, shape, element_type(found.element))
 
     def _name(self, index: int, step: Step) -> str:
         """A name that says what the step does to what; no two are the same."""
-        what = step.node if isinstance(step, Infer) else step.writes[0]
-        wanted = f"{step.name} {what}"
+        wanted = f"{step.name} {layer_of(self.program, step)}".strip()
         name, number = wanted, 2
         while name in self.names:
             name, number = f"{wanted} ({number})", number + 1
@@ -188,6 +194,24 @@ class _Maker:
 
 def _lasting(maker: _Maker) -> set[str]:
     return {name for name, buffer in maker.program.buffers.items() if buffer.role in _OUTSIDE}
+
+
+def layer_of(program: Program, step: Step) -> str:
+    """The node of the head that a step is about: whose result, gradient or parameter it makes."""
+    if isinstance(step, Infer):
+        return step.node
+    if isinstance(step, UpdateWeights | InputGradient):
+        return step.layer.node
+    kind, _, node = step.writes[0].partition(":")
+    if kind in ("saved", "dX"):  # buffers that are called after a layer
+        return node
+    inferred = [each for each in program.steps if isinstance(each, Infer)]
+    made = {name: each.node for each in inferred for name in each.writes}
+    read = {name: each.node for each in inferred for name in each.reads}
+    for name in map(tensor_of, (*step.writes, *step.reads)):
+        if name in made or name in read:
+            return made.get(name) or read[name]
+    return ""
 
 
 def phases(program: Program) -> Iterator[tuple[int, str]]:
