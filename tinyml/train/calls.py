@@ -12,7 +12,7 @@ from tinyml import kernels
 from tinyml.kernels.call import KernelCall, OpStruct
 from tinyml.train import bind_backward, bind_forward
 from tinyml.train import program as pr
-from tinyml.train.bind_common import TrainCall
+from tinyml.train.bind_common import TrainCall, rounded
 from tinyml.train.program import Precision, Program, Step
 from tinyml.train.tail import Tail
 
@@ -71,5 +71,5 @@ def bind_node(
 
 def schedule_struct(program: Program) -> OpStruct:
     """The `tinyml_train_schedule` that `tinyml_train_begin` takes before every step."""
-    fields = (("batch", program.batch), ("momentum", float(program.momentum)))
+    fields = (("batch", program.batch), ("momentum", rounded(program.momentum)))
     return OpStruct("tinyml_train_schedule", fields)
