@@ -14,7 +14,7 @@ from tinyml.errors import TinymlError
 from tinyml.ir.graph import Graph
 from tinyml.train.budget import training_cost
 from tinyml.train.tail import weighted_layers
-from tinyml.train.target.plan import TrainPlan, least_step
+from tinyml.train.target.plan import TrainPlan, least_steps
 from tinyml.train.target.request import Prepared, TrainRequest, prepare
 from tinyml.train.target.results import (
     LearningPlan,
@@ -112,12 +112,12 @@ def _trade_off(graph: Graph, board: Board, plan: TrainPlan) -> Iterator[TradeOff
     """What other radii and numbers of layers would need; those that cannot be are left out."""
     most = len(weighted_layers(plan.prepared.graph))
     for layers in (n for n in LAYERS if n <= most):
-        for radius in RADII:
-            found = _asked_otherwise(graph, plan.request, layers, radius)
-            if found is None:
-                break
-            cost = training_cost(found.program)
-            sram = least_step(found, board)
+        asked = [_asked_otherwise(graph, plan.request, layers, radius) for radius in RADII]
+        variants = [each for each in asked if each is not None]
+        if len(variants) < len(asked):
+            return  # what is in the way of one radius is in the way of all, and of more layers
+        for radius, each, sram in zip(RADII, variants, least_steps(variants, board), strict=True):
+            cost = training_cost(each.program)
             yield TradeOff(radius, layers, sram, cost.saved_bytes, cost.backward_macs)
 
 

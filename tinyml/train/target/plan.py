@@ -4,7 +4,7 @@ Both are planned like any inference, by the same search, allocator and checker. 
 in RAM beside the arena.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -132,15 +132,19 @@ def _step_plan(made: Timeline, board: Board, room: int | None) -> Plan:
     return best
 
 
-def least_step(prepared: Prepared, board: Board) -> int:
-    """Bytes of RAM that a step takes without anything computed twice: arena and what learns."""
-    made = timeline(prepared.tail, prepared.program, board.isa)
-    graph = made.tail.backbone
+def least_steps(variants: Sequence[Prepared], board: Board) -> list[int]:
+    """Bytes of RAM that a step of each takes without anything computed twice: arena and what
+    learns. `variants` have one backbone."""
+    graph = variants[0].tail.backbone
     layers = {node.name: bind(graph, node, board.isa) for node in graph.nodes}
     rows = {node.name: bind(graph, node, board.isa, flatten=False) for node in graph.nodes}
     schedule = best_schedule(graph, layers, rows) if graph.nodes else Schedule(())
-    placed = _placed(made, schedule, calls_of(schedule, layers, rows))
-    return placed.memory.arena_bytes + learning(prepared.tail, prepared.program).nbytes
+    calls = calls_of(schedule, layers, rows)
+    found = []
+    for each in variants:
+        placed = _placed(timeline(each.tail, each.program, board.isa), schedule, calls)
+        found.append(placed.memory.arena_bytes + learning(each.tail, each.program).nbytes)
+    return found
 
 
 def _backbones(
