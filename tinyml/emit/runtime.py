@@ -10,6 +10,9 @@ from tinyml.kernels import kernel_sources
 from tinyml.kernels.call import KernelCall
 from tinyml.resources import runtime_dir
 
+_BEGIN = "src/train/begin.c"
+"""What every training step begins with."""
+
 _QUOTED_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
@@ -28,8 +31,10 @@ def runtime_files(
         wanted[root / source] = f"runtime/{source}"
     for path in _files(root / "link"):
         wanted[path] = f"link/{path.name}"
-    for name in _storages(board) if training else ():
-        wanted[root / "storage" / name] = f"storage/{name}"
+    if training:
+        wanted[root / _BEGIN] = f"runtime/{_BEGIN}"
+        for name in _storages(board):
+            wanted[root / "storage" / name] = f"storage/{name}"
     for folder in board.port:
         for path in _files(root / "port" / folder):
             wanted[path] = f"port/{folder}/{path.name}"
