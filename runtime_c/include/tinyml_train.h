@@ -112,9 +112,6 @@ typedef struct {
 void tinyml_train_conv_s8(const tinyml_train_linear_s8_op *op, const int8_t *x,
                           const int8_t *weights, const int32_t *bias, int8_t *y, void *scratch);
 
-/* Kernels of at most this many rows. */
-#define TINYML_TRAIN_DEPTHWISE_ROWS 32
-
 void tinyml_train_depthwise_s8(const tinyml_train_linear_s8_op *op, const int8_t *x,
                                const int8_t *weights, const int32_t *bias, int8_t *y);
 
@@ -173,6 +170,8 @@ typedef struct {
   const int32_t *axes;         /* [4]: dimensions to be averaged over, the last one fastest */
   const int32_t *axes_strides; /* [4] in x */
   float factor;                /* 1 / count */
+  float act_min;
+  float act_max;
 } tinyml_train_mean_f32_op;
 
 void tinyml_train_mean_f32(const tinyml_train_mean_f32_op *op, const float *x, float *y);

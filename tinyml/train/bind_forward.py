@@ -5,7 +5,6 @@ from math import prod
 
 import numpy as np
 
-from tinyml.errors import UnsupportedError
 from tinyml.ir import ops
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import ConstArray
@@ -31,9 +30,6 @@ from tinyml.train.bounds import real_bounds
 from tinyml.train.gradient_filter import Window
 from tinyml.train.layers import layer_of
 from tinyml.train.program import LayerKind
-
-DEPTHWISE_ROWS = 32
-"""TINYML_TRAIN_DEPTHWISE_ROWS"""
 
 
 def int8(graph: Graph, node: Node) -> TrainCall:
@@ -63,12 +59,6 @@ def int8(graph: Graph, node: Node) -> TrainCall:
     pointers = (*reading(node.inputs[0], weights, bias), writing(node.output))
     call = train_call(f"{layer.kind.value}_s8", "linear_s8_op", fields, pointers)
     if layer.kind is LayerKind.DEPTHWISE:
-        if height > DEPTHWISE_ROWS:
-            raise UnsupportedError(
-                f"cannot train DEPTHWISE_CONV_2D '{node.name}', tensor '{weights}': its kernel "
-                f"has {height} rows, more than {DEPTHWISE_ROWS}",
-                hint="train only layers behind it",
-            )
         return call
     if layer.kind is LayerKind.DENSE:
         macro = f"TINYML_TRAIN_DENSE_S8_SCRATCH({channels})"
@@ -99,7 +89,7 @@ def float32(graph: Graph, node: Node) -> tuple[TrainCall, ...]:
         case ops.Add():
             return (_add(graph, node, limits),)
         case ops.Mean():
-            return (_mean(graph, node, op.axes),)
+            return (_mean(graph, node, op.axes, limits),)
         case ops.Concatenation():
             return _concatenation(graph, node, op.axis)
         case ops.Softmax():
@@ -133,7 +123,7 @@ def _add(graph: Graph, node: Node, limits: Fields) -> TrainCall:
     return replace(call, in_place=same)
 
 
-def _mean(graph: Graph, node: Node, axes: tuple[int, ...]) -> TrainCall:
+def _mean(graph: Graph, node: Node, axes: tuple[int, ...], limits: Fields) -> TrainCall:
     x, y = node.inputs[0], node.output
     assert x is not None
     shape = four(graph.tensors[x].shape, x)
@@ -151,6 +141,7 @@ def _mean(graph: Graph, node: Node, axes: tuple[int, ...]) -> TrainCall:
         ("axes", padded(shape, over, 1)),
         ("axes_strides", padded(steps, over, 0)),
         ("factor", rounded(1 / prod(shape[axis] for axis in over))),
+        *limits,
     )
     return train_call("mean_f32", "mean_f32_op", fields, (*reading(x), writing(y)))
 
