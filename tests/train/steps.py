@@ -69,9 +69,7 @@ class Machine:
         if isinstance(call.call.loop, Alias):
             self.memory[result] = given[0]
             return
-        (self.memory[result],) = self.run(
-            Request(call.call, given, (self._size(result),))
-        )
+        (self.memory[result],) = self.run(Request(call.call, given, (self._size(result),)))
 
     def _size(self, name: str) -> int:
         if name in self.program.buffers:
@@ -129,5 +127,7 @@ def difference(step: pr.Step, name: str, want: np.ndarray, got: bytes) -> str:
         return f"{step}: '{name}' has other bits"
     there = np.frombuffer(got, want.dtype).reshape(want.shape)
     at = np.argwhere(there != want)[:5]
-    return f"{step}: '{name}' at {at.tolist()} of {want.shape}: {there[there != want][:5]} "\
+    return (
+        f"{step}: '{name}' at {at.tolist()} of {want.shape}: {there[there != want][:5]} "
         f"instead of {want[there != want][:5]}"
+    )

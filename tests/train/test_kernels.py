@@ -117,9 +117,7 @@ def executed(
         state = extreme(state, rng)
     start = reference.boundary(tail, program, image(graph, seed))
     samples = max(2, options.batch)
-    return set(
-        compare(client.run, tail, program, state, start, target, rate, seed, samples)
-    )
+    return set(compare(client.run, tail, program, state, start, target, rate, seed, samples))
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

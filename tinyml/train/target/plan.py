@@ -64,23 +64,38 @@ def plan_training(
     PlanError, with the least that would do, where they do not fit.
     """
     _check_options(board, request, options)
-    budget = options.sram
+    budget, found = options.sram, None
     for _ in range(AUTO_ROUNDS):
-        prepared = prepare(graph, request, budget)
+        try:
+            prepared = prepare(graph, request, budget)
+        except PlanError:
+            if found is None:
+                raise
+            break  # `auto` finds nothing in what is left beside all that it does not estimate
         found = _planned(prepared, board, request, options)
         if options.sram is None or found.sram_bytes <= options.sram:
             return found
-        if request.train != "auto" or budget is None:
+        if request.train != "auto" or budget is None or budget <= found.sram_bytes - options.sram:
             break
         budget -= found.sram_bytes - options.sram
-    assert options.sram is not None
-    raise PlanError(
-        f"training {', '.join(prepared.tail.trained)} of '{graph.name}' takes at least "
+    assert found is not None and options.sram is not None
+    raise _too_little(graph, found, options.sram)
+
+
+def _too_little(graph: Graph, found: TrainPlan, sram: int) -> PlanError:
+    """Names what takes the memory, and the least that would do for what was asked."""
+    entries = found.learning.parameters.entries
+    largest = max(entries, key=lambda entry: entry.buffer.nbytes)
+    layer = next(
+        node.name for node in found.prepared.tail.head.nodes if largest.buffer.name in node.inputs
+    )
+    return PlanError(
+        f"training {', '.join(found.prepared.tail.trained)} of '{graph.name}' takes at least "
         f"{found.sram_bytes:,} bytes of RAM (arena {found.arena_bytes:,}, parameters "
         f"{found.learning.parameters.nbytes:,}, momentum {found.learning.state.nbytes:,}), --sram "
-        f"allows {options.sram:,}",
-        hint=f"give --sram {found.sram_bytes}, train fewer layers or channels "
-        "(--update bias, --update channels=1/4), or filter more (--filter 2)",
+        f"allows {sram:,}",
+        hint=f"give --sram {found.sram_bytes}, train fewer layers, or only the bias of the largest "
+        f"(--update full,{layer}:bias saves up to {largest.buffer.nbytes:,})",
     )
 
 
