@@ -18,8 +18,8 @@ from tinyml.resources import runtime_dir
 from tinyml.train import reference
 from tinyml.train.autodiff import training_program
 from tinyml.train.options import LayerUpdate, TrainOptions
-from tinyml.train.program import LossKind, Precision
-from tinyml.train.tail import Last, chosen_layers, split, weighted_layers
+from tinyml.train.program import LossKind, Precision, Program, Update
+from tinyml.train.tail import Last, Tail, chosen_layers, split, weighted_layers
 
 EXAMPLES = 120
 
@@ -78,24 +78,23 @@ def choices(draw: st.DrawFn) -> TrainOptions:
     )
 
 
-def extreme(state: reference.State, rng: np.random.Generator) -> reference.State:
-    """The same with integers at either end."""
+def extreme(program: Program, state: reference.State, rng: np.random.Generator) -> reference.State:
+    """The same with integers that learn at either end."""
     parameters = dict(state.parameters)
-    for name, value in parameters.items():
-        if value.dtype == np.float32:
+    for step in program.steps:
+        if not isinstance(step, Update) or program.precision is Precision.FLOAT32:
             continue
-        ends = np.array([-127, 127, -128] if value.dtype == np.int8 else [2**31 - 1, 1 - 2**31])
+        name = step.writes[0]
+        value = parameters[name]
+        ends = np.array([-127, 127, -128] if value.dtype == np.int8 else [2**30, -(2**30)])
         at = rng.random(value.shape) < 0.2
         parameters[name] = np.where(at, rng.choice(ends, value.shape), value).astype(value.dtype)
     return reference.State(state.step, parameters, state.momenta)
 
 
-def prepared(
-    graph: Graph, options: TrainOptions, layers: int = 0
-) -> tuple[reference.Tail, reference.Program, reference.State]:
-    """The tail of so many layers, or all; its program, and its state at the start."""
-    count = layers or len(weighted_layers(graph))
-    tail = split(graph, chosen_layers(graph, Last(count)))
+def prepared(graph: Graph, options: TrainOptions) -> tuple[Tail, Program, reference.State]:
+    """All layers as a tail, its program, and its state at the start."""
+    tail = split(graph, chosen_layers(graph, Last(len(weighted_layers(graph)))))
     program = training_program(tail, options)
     return tail, program, reference.initial_state(tail, program)
 
@@ -108,13 +107,12 @@ def executed(
     *,
     rate: float = 0.01,
     seed: int = 0,
-    layers: int = 0,
     at_ends: bool = False,
 ) -> set[str]:
-    tail, program, state = prepared(graph, options, layers)
+    tail, program, state = prepared(graph, options)
     rng = np.random.default_rng(seed)
     if at_ends:
-        state = extreme(state, rng)
+        state = extreme(program, state, rng)
     start = reference.boundary(tail, program, image(graph, seed))
     samples = max(2, options.batch)
     return set(compare(client.run, tail, program, state, start, target, rate, seed, samples))
@@ -149,7 +147,7 @@ def test_networks_of_all_operators(
     client: KernelClient, net: object, radius: int, precision: Precision
 ) -> None:
     graph = net()  # type: ignore[operator]
-    executed(client, graph, TrainOptions(precision=precision, radius=radius), label(1), layers=0)
+    executed(client, graph, TrainOptions(precision=precision, radius=radius), label(1))
 
 
 def test_every_kernel_runs(client: KernelClient) -> None:

@@ -14,7 +14,8 @@ from tinyml.train.options import TrainOptions
 from tinyml.train.program import Layer, LayerKind, Precision
 from tinyml.train.tail import Tail
 
-INT32_LIMIT = 2**31 - 1
+BIAS_LIMIT = 2**30
+"""Leaves room for the products in sums of int32, which inference adds to a bias."""
 WEIGHT_LIMIT = 127
 """TFLite's symmetric weights do without -128."""
 
@@ -109,7 +110,7 @@ def trained_layer(tail: Tail, node: Node, options: TrainOptions) -> Trained:
         weight_factors=_rounded(x.q.scale / s for s in scales) if integers else (),
         bias_factors=_rounded(1 / (x.q.scale * s) for s in scales) if integers else (),
         weight_limit=WEIGHT_LIMIT if integers else 0,
-        bias_limit=INT32_LIMIT if integers else 0,
+        bias_limit=BIAS_LIMIT if integers else 0,
     )
 
 
