@@ -95,14 +95,24 @@ typedef struct {
   tinyml_train_window window;
 } tinyml_train_layer;
 
+/* What becomes of sums: rescaled by the channel's multiplier * 2^(shift - 31), shifted to
+ * zero_point, clamped to act_min..act_max. biases: 0, for a call whose bias is NULL. */
+typedef struct {
+  int32_t zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  const int32_t *biases;
+  const int32_t *multipliers;
+  const int8_t *shifts;
+} tinyml_train_outputs_s8;
+
 /* Convolution, depthwise convolution and dense layer as tinyml_conv_s8, tinyml_depthwise_conv_s8
- * and tinyml_fully_connected_s8, of parameters as the graph has them. The filters' weights are
- * NULL; their biases are 0, for a call whose bias is NULL. */
+ * and tinyml_fully_connected_s8, but of parameters as the graph has them. */
 typedef struct {
   tinyml_train_layer layer;
   int32_t input_zero_point;
   int32_t weights_zero_point; /* 0 but for dense layers */
-  tinyml_filters filters;
+  tinyml_train_outputs_s8 outputs;
 } tinyml_train_linear_s8_op;
 
 /* The scratch holds biases that take in the input's zero point, then two windows. */
@@ -325,11 +335,12 @@ void tinyml_train_mean_grad(const tinyml_train_mean_grad_op *op, const float *gr
 
 /* ---- Gradients of inputs -------------------------------------------------------------------- */
 
-/* scales: of the weights, one for each output channel; int8 only. A filtered layer, and a dense
- * one, is one whose outputs are its `places`: patches, or rows. */
+/* scales: of the weights, one for each output channel; int8 only. The filtered kernels serve layers
+ * each of whose places meets one of the input: patches, rows of a dense layer, and pixels where a
+ * kernel is 1x1. */
 typedef struct {
   tinyml_train_layer layer;
-  int32_t places; /* of all images; filtered and dense layers */
+  int32_t places; /* of all images; filtered kernels only */
   int32_t weights_zero_point;
   const float *scales;
 } tinyml_train_input_grad_op;
@@ -399,8 +410,8 @@ typedef struct {
   tinyml_train_layer layer;
   int32_t channels;
   int32_t x_zero_point;
-  int32_t images;        /* filtered and dense layers */
-  int32_t places;        /* of an image: patches, or rows of a dense layer */
+  int32_t images;
+  int32_t places;        /* of an image; filtered kernels only */
   const int32_t *pixels; /* [places]; NULL but for int8 filtered layers */
 } tinyml_train_update_op;
 

@@ -101,13 +101,49 @@ static inline void tinyml_train_clear(float *x, int32_t count) {
   for (; count > 0; --count) *x++ = 0.0f;
 }
 
-/* Patches, or rows of a dense layer. */
+/* The same where there is one place: tiles of weights would not pay, sums stay in registers. */
+TINYML_TRAIN_INLINE void tinyml_train_input_grad_row(const tinyml_train_input_grad_op *op,
+                                                     const float *g, const void *weights, float *dx,
+                                                     int s8) {
+  const int32_t inputs = op->layer.in_channels, outputs = op->layer.out_channels;
+  const int32_t zero_point = op->weights_zero_point;
+  int32_t i = 0;
+  for (; i + TINYML_TRAIN_SIDE <= inputs; i += TINYML_TRAIN_SIDE) {
+    float a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
+    int32_t at = i;
+    for (int32_t o = 0; o < outputs; ++o, at += inputs) {
+      const float u = s8 ? g[o] * op->scales[o] : g[o];
+      a += u * tinyml_train_value(weights, at, zero_point, s8);
+      b += u * tinyml_train_value(weights, at + 1, zero_point, s8);
+      c += u * tinyml_train_value(weights, at + 2, zero_point, s8);
+      d += u * tinyml_train_value(weights, at + 3, zero_point, s8);
+    }
+    dx[i] = a;
+    dx[i + 1] = b;
+    dx[i + 2] = c;
+    dx[i + 3] = d;
+  }
+  for (; i < inputs; ++i) {
+    float sum = 0.0f;
+    for (int32_t o = 0; o < outputs; ++o) {
+      const float u = s8 ? g[o] * op->scales[o] : g[o];
+      sum += u * tinyml_train_value(weights, o * inputs + i, zero_point, s8);
+    }
+    dx[i] = sum;
+  }
+}
+
+/* Patches, rows of a dense layer, or pixels where the kernel is 1x1. */
 TINYML_TRAIN_INLINE void tinyml_train_input_grad_filtered(const tinyml_train_input_grad_op *op,
                                                           const float *g, const void *weights,
                                                           float *dx, int s8) {
   const tinyml_train_layer *l = &op->layer;
   const int32_t taps = l->window.kernel_height * l->window.kernel_width;
   tinyml_train_tile t;
+  if (taps == 1 && op->places == 1) {
+    tinyml_train_input_grad_row(op, g, weights, dx, s8);
+    return;
+  }
   tinyml_train_clear(dx, op->places * l->in_channels);
   for (int32_t i = 0; i < l->in_channels; i += TINYML_TRAIN_SIDE) {
     for (int32_t o = 0; o < l->out_channels; o += TINYML_TRAIN_SIDE) {

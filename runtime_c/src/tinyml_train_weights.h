@@ -124,9 +124,15 @@ TINYML_TRAIN_INLINE void tinyml_train_update_filtered(const tinyml_train_update_
       const int32_t inputs = tinyml_train_side(op->channels - i);
       tinyml_train_sums sums = {{{0.0f}}};
       for (int32_t n = 0; n < op->images; ++n) {
-        tinyml_train_add_places(&sums, outputs, inputs, g + n * op->places * l->out_channels + o,
-                                l->out_channels, &in, n * op->places * op->channels + i,
-                                op->channels, op->places, s8, 1);
+        const float *from = g + n * op->places * l->out_channels + o;
+        const int32_t at = n * op->places * op->channels + i;
+        if (op->pixels != NULL) {
+          tinyml_train_add_places(&sums, outputs, inputs, from, l->out_channels, &in, at,
+                                  op->channels, op->places, s8, 1);
+        } else {
+          tinyml_train_add_places(&sums, outputs, inputs, from, l->out_channels, &in, at,
+                                  op->channels, op->places, s8, 0);
+        }
       }
       to.at = o * to.output_step + i;
       to.remembered = o * op->channels + i;

@@ -64,7 +64,7 @@ def test_no_warnings(
     name: str, flags: tuple[str, ...], isas: tuple[str, ...], tmp_path: Path
 ) -> None:
     command = [*compiler(name), *STRICT, "-O2", "-ffp-contract=off", *flags, *include_flags()]
-    files = [str(path) for path in kernel_files(*isas)]
+    files = [*map(str, kernel_files(*isas)), *map(str, training_files())]
     done = subprocess.run(
         [*command, "-c", *files], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -1,6 +1,8 @@
 """Every step of a training program in C: the reference's bytes, under the sanitizers."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.builder import GraphBuilder, per_tensor
-from tests.support.kernel_build import training_files
+from tests.support.kernel_build import gcc, include_flags, training_files
 from tests.support.kernel_client import KernelClient
 from tests.train.nets import chain_net, image, label, odd_net, residual_net
 from tests.train.steps import compare
@@ -166,6 +168,19 @@ def test_every_kernel_runs(client: KernelClient) -> None:
     assert {f"tinyml_train_{path.stem}" for path in training_files()} == ran | {
         "tinyml_train_softmax_f32"
     }
+
+
+def test_kernels_need_no_heap_no_libm_and_no_state(tmp_path: Path) -> None:
+    flags = [*include_flags(), "-std=c99", "-O2", "-fno-stack-protector", "-c"]
+    subprocess.run([gcc(), *flags, *map(str, training_files())], cwd=tmp_path, check=True)
+    objects = sorted(tmp_path.glob("*.o"))
+    listed = subprocess.run(["nm", *map(str, objects)], check=True, capture_output=True, text=True)
+    entries = [line.split()[-2:] for line in listed.stdout.splitlines() if len(line.split()) >= 2]
+    undefined = {name for kind, name in entries if kind == "U"}
+    assert undefined <= {"memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"}
+    assert not [name for kind, name in entries if kind in "dDbBCsS"]
+    public = {name for kind, name in entries if kind == "T"}
+    assert public == {f"tinyml_train_{path.stem}" for path in objects}
 
 
 def test_files_and_prototypes_are_the_same() -> None:

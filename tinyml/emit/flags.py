@@ -34,17 +34,18 @@ class Flags:
 
 
 def gcc_flags(board: Board, include_dirs: tuple[str, ...]) -> Flags:
-    """For the board's GCC: bare metal with newlib; on a host for any of cc, gcc and clang."""
+    """For the board's GCC and its C library; on a host for any of cc, gcc and clang."""
     # With a C library, its own headers count.
     includes = tuple(f"-I{folder}" for folder in include_dirs if folder != FREESTANDING)
-    compile_flags = (*board.gcc_flags, *_COMPILE, *_WARN, *board.define_flags, *includes)
+    target = (*board.gcc_flags, *board.toolchain.libc)
+    compile_flags = (*target, *_COMPILE, *_WARN, *board.define_flags, *includes)
     if board.is_process:
         static = ("-static",) if board.kind == "linux" else ()
-        return Flags(compile_flags, (*board.gcc_flags, *static, "-Wl,--gc-sections"), ("-lm",))
-    link = ("-nostartfiles", "-static", "--specs=nano.specs", "-Wl,--gc-sections")
+        return Flags(compile_flags, (*target, *static, "-Wl,--gc-sections"), ("-lm",))
+    link = ("-nostartfiles", "-static", "-Wl,--gc-sections")
     return Flags(
         compile_flags,
-        (*board.gcc_flags, *link, "-Wl,--fatal-warnings", f"-T{LINKER_SCRIPT}"),
+        (*target, *link, "-Wl,--fatal-warnings", f"-T{LINKER_SCRIPT}"),
         ("-lm",),
     )
 

@@ -27,6 +27,7 @@ from tinyml.train.bind_common import (
     within,
     writing,
 )
+from tinyml.train.gradient_filter import Window
 from tinyml.train.grid import Grid
 from tinyml.train.program import Element, LayerKind, LossKind, Precision, Program
 from tinyml.train.tail import Tail
@@ -186,16 +187,29 @@ def _spread(step: pr.Spread, site: _Site) -> TrainCall:
 @_bind.register
 def _input_gradient(step: pr.InputGradient, site: _Site) -> TrainCall:
     (g, weights), (dx,), layer = step.reads, step.writes, step.layer
-    pooled = step.grid is not None or layer.kind is LayerKind.DENSE
-    places = prod(step.grid.shape) if step.grid is not None else 1
+    places = _places(layer, step.grid)
     fields: Fields = (
         *within("layer", layer_fields(layer)),
-        ("places", layer.x[0] * places if pooled else 0),
+        ("places", layer.x[0] * places),
         ("weights_zero_point", step.weights_zero_point),
         ("scales", floats(step.scales) if step.scales else None),
     )
-    kernel = f"input_grad_{_kind(step.layer, pooled=pooled)}{site.end}"
+    kernel = f"input_grad_{_kind(layer, pooled=places > 0)}{site.end}"
     return train_call(kernel, "input_grad_op", fields, (*reading(g, weights), writing(dx)))
+
+
+def _places(layer: pr.Layer, grid: Grid | None) -> int:
+    """Of an image, for layers whose places each meet one of the input; 0 for others.
+
+    These are patches, rows of a dense layer, and pixels where the kernel is 1x1: the sums of
+    all three take the same terms in the same order.
+    """
+    if grid is not None:
+        return prod(grid.shape)
+    if layer.kind is LayerKind.DENSE:
+        return 1
+    plain = layer.window == Window((1, 1), dilation=layer.window.dilation)
+    return prod(layer.y[1:3]) if plain else 0
 
 
 def _kind(layer: pr.Layer, *, pooled: bool) -> str:
@@ -253,19 +267,19 @@ def _update_bias(step: pr.UpdateBias, site: _Site) -> TrainCall:
 @_bind.register
 def _update_weights(step: pr.UpdateWeights, site: _Site) -> TrainCall:
     (g, x), layer = step.reads[:2], step.layer
-    dense, grid = layer.kind is LayerKind.DENSE, step.x_grid
-    pooled = dense or grid is not None
+    grid = step.x_grid
+    places = _places(layer, grid)
     pixels = ints(grid.counts()) if grid is not None and site.integers else None
     fields: Fields = (
         *_parameter(step),
         *within("layer", layer_fields(layer)),
         ("channels", step.channels),
         ("x_zero_point", step.x_zero_point),
-        ("images", layer.x[0] if pooled else 0),
-        ("places", prod(grid.shape) if grid is not None else int(dense)),
+        ("images", layer.x[0]),
+        ("places", places),
         ("pixels", pixels),
     )
-    kernel = f"update_{_kind(layer, pooled=pooled)}{site.end}"
+    kernel = f"update_{_kind(layer, pooled=places > 0)}{site.end}"
     pointers = (*reading(g, x), *_written(step))
     return train_call(kernel, "update_op", fields, pointers, takes_sample=True)
 

@@ -46,15 +46,12 @@ def int8(graph: Graph, node: Node) -> TrainCall:
         *within("layer", layer_fields(layer)),
         ("input_zero_point", params.input_zero_point),
         ("weights_zero_point", params.weights_zero_point),
-        ("filters.out_channels", channels),
-        ("filters.output_zero_point", params.output_zero_point),
-        ("filters.act_min", params.act_min),
-        ("filters.act_max", params.act_max),
-        ("filters.per_channel", 1),
-        ("filters.weights", None),
-        ("filters.biases", zeros),
-        ("filters.multipliers", ints(params.multipliers)),
-        ("filters.shifts", ConstArray("int8_t", params.shifts.astype(np.int8))),
+        ("outputs.zero_point", params.output_zero_point),
+        ("outputs.act_min", params.act_min),
+        ("outputs.act_max", params.act_max),
+        ("outputs.biases", zeros),
+        ("outputs.multipliers", ints(params.multipliers)),
+        ("outputs.shifts", ConstArray("int8_t", params.shifts.astype(np.int8))),
     )
     pointers = (*reading(node.inputs[0], weights, bias), writing(node.output))
     call = train_call(f"{layer.kind.value}_s8", "linear_s8_op", fields, pointers)

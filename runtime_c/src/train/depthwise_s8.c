@@ -1,11 +1,10 @@
-#include "tinyml_filters.h"
-#include "tinyml_train_common.h"
+#include "tinyml_train_filters.h"
 
 void tinyml_train_depthwise_s8(const tinyml_train_linear_s8_op *op, const int8_t *x,
                                const int8_t *weights, const int32_t *bias, int8_t *y) {
   const tinyml_train_layer *l = &op->layer;
   const tinyml_train_window *w = &l->window;
-  const int32_t *biases = bias != NULL ? bias : op->filters.biases;
+  const int32_t *biases = bias != NULL ? bias : op->outputs.biases;
   for (int32_t row = 0; row < l->images * l->out_height; ++row) {
     const int32_t top = row % l->out_height * w->stride_y - w->pad_top;
     const tinyml_taps rows = tinyml_clip(top, l->in_height, w->kernel_height, w->dilation_y);
@@ -27,7 +26,7 @@ void tinyml_train_depthwise_s8(const tinyml_train_linear_s8_op *op, const int8_t
             k += l->out_channels;
           }
         }
-        *y++ = tinyml_filtered(&op->filters, sum, o);
+        *y++ = tinyml_train_output(&op->outputs, sum, o);
         if (++fed == l->multiplier) {
           fed = 0;
           ++channel;
