@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.link.faults import Fault, FaultyStream
 from tests.support.kernel_build import SANITIZE, STRICT, gcc
 from tests.support.models import model_path
 from tests.support.tflite_writer import write
@@ -16,6 +17,9 @@ from tinyml import pipeline
 from tinyml.emit import open_project
 from tinyml.errors import ModelError
 from tinyml.ir.graph import Graph
+from tinyml.link import Client, Lesson
+from tinyml.runners import host
+from tinyml.toolchain import elf_path
 from tinyml.train import reference
 from tinyml.train.target import verify
 from tinyml.train.target.request import TrainRequest, drawn_samples, recorded
@@ -101,6 +105,28 @@ def test_a_difference_is_found_and_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert not report.bit_exact
     assert report.first_mismatch is not None
     assert report.first_mismatch.step.startswith("update")
+
+
+def test_a_bad_line_teaches_nothing_twice(tmp_path: Path) -> None:
+    """Requests and answers get lost, damaged and doubled; every sample is learned once."""
+    project = open_project(built(tmp_path, chain_net(), "host", train="last=2", filter="2"))
+    known = verify.learner(project)
+    tail, program = known.prepared.tail, known.prepared.program
+    writes = {i: Fault(("duplicate", "drop", "flip")[i % 3], 0.5) for i in range(3, 300, 7)}
+    reads = {i: Fault(("drop", "truncate")[i % 2], 0.5) for i in range(5, 300, 9)}
+    state = reference.initial_state(tail, program)
+    with host.run(elf_path(project)) as stream:
+        line = FaultyStream(stream, writes, reads)
+        client = Client(line, patience=4.0, silence=4.0, first_resend=0.02)
+        for number, sample in enumerate(drawn_samples(tail, program, 6)):
+            lesson = Lesson(sample.target.tobytes(), 0.05, 1, number)
+            run = client.invoke([a.tobytes() for a in sample.inputs.values()], lesson=lesson)
+            start = reference.boundary(tail, program, sample.inputs)
+            outcome = reference.train_step(tail, program, state, start, sample.target, 0.05, 1)
+            state = outcome.state
+            assert np.float32(run.loss) == np.float32(outcome.loss)
+        parameters, _ = client.read_parameters(state=False)
+    assert parameters == known.learning.parameters.packed(state.parameters)
 
 
 def test_what_does_not_learn_cannot_be_trained(tmp_path: Path) -> None:
