@@ -10,6 +10,7 @@ from tests.support.tflite_writer import write
 from tests.train.nets import chain_net, odd_net, residual_net
 from tinyml import pipeline
 from tinyml.board import load_board
+from tinyml.choose import Choice, choose
 from tinyml.errors import PlanError, TinymlError, UnsupportedError
 from tinyml.ir import ops
 from tinyml.ir.graph import DType, Graph, Node, Tensor
@@ -187,8 +188,18 @@ def test_what_cannot_be_trained_is_named() -> None:
     assert planned(graph, train="last=1").prepared.tail.trained
 
 
-def test_boards_with_two_arenas_are_refused() -> None:
-    with pytest.raises(PlanError, match="two regions for an arena"):
+def test_an_arena_in_two_regions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert planned(chain_net(), board="stm32-ccm", train="last=1").arena_bytes
+
+    def divided(*given: Any) -> Choice:
+        found = choose(*given)
+        plan = found.taken.plan
+        divided = replace(plan, memory=replace(plan.memory, split=8))
+        monkeypatch.setitem(found.taken.__dict__, "plan", divided)
+        return found
+
+    monkeypatch.setattr("tinyml.train.target.plan.choose", divided)
+    with pytest.raises(PlanError, match="takes two regions of board 'stm32-ccm'"):
         planned(chain_net(), board="stm32-ccm", train="last=1")
 
 

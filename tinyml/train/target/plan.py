@@ -63,7 +63,7 @@ def plan_training(
 
     PlanError, with the least that would do, where they do not fit.
     """
-    _check_options(board, request, options)
+    _check_options(request, options)
     budget, found = options.sram, None
     for _ in range(AUTO_ROUNDS):
         try:
@@ -99,7 +99,7 @@ def _too_little(graph: Graph, found: TrainPlan, sram: int) -> PlanError:
     )
 
 
-def _check_options(board: Board, request: TrainRequest, options: PlanOptions) -> None:
+def _check_options(request: TrainRequest, options: PlanOptions) -> None:
     if request.precision != Precision.INT8.value:
         raise PlanError(
             "--precision float32 runs on the host only, in this version",
@@ -115,11 +115,6 @@ def _check_options(board: Board, request: TrainRequest, options: PlanOptions) ->
             "--schedule and --macs-limit do not go with --train, whose plan has two parts",
             hint="leave them out; --sram limits both",
         )
-    if board.more("arena") is not None:
-        raise PlanError(
-            f"board '{board.name}' has two regions for an arena, and training plans for one",
-            hint="choose another board, such as stm32",
-        )
 
 
 def _planned(
@@ -131,6 +126,12 @@ def _planned(
     room = None if options.sram is None else max(options.sram - lasting.nbytes, 0)
     step = _step_plan(made, board, room)
     inference = _inference(prepared, lasting, board, options, room)
+    if inference.taken.plan.memory.split is not None:
+        raise PlanError(
+            f"'{prepared.graph.name}' takes two regions of board '{board.name}' for its arena, and "
+            "training knows one",
+            hint="choose another board, such as stm32, or a model with smaller maps",
+        )
     return TrainPlan(request, prepared, made, step, lasting, inference)
 
 
