@@ -32,6 +32,10 @@ BOARDS = (
     "qemu-cortex-m33",
     "qemu-cortex-m55",
     "qemu-riscv32",
+    "raspberry-pi-3",
+    "raspberry-pi-4",
+    "raspberry-pi-5",
+    "jetson-nano",
 )
 _CORES = tuple(load_board(board).core for board in BOARDS)
 COSTS = Path(__file__).resolve().parents[1] / "runtime_c" / "costs.toml"

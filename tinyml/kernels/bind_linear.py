@@ -86,6 +86,7 @@ def depthwise_conv(site: Site) -> KernelCall:
                 for least in (dsp_depthwise.QUAD, 8)
                 if square and channels >= least
             ),
+            *((f"{size} one to one",) if square and window.serves(channels) else ()),
             *(("one to one",) if singly and window.serves(channels) else ()),
             *((f"one to one x{neon.LANES}",) if singly and channels >= neon.LANES else ()),
         )
@@ -129,20 +130,31 @@ def _depthwise_mve(
     assert isinstance(op, ops.DepthwiseConv2D)
     weights = site.constant(1, DType.INT8)[0]
     biases = _biases(site, params, weights.reshape(-1, weights.shape[2]).T)
-    fields: Fields = (
-        *window_fields(op, window.height, window.width),
-        ("input_zero_point", params.input_zero_point),
-        ("pixels", window.pixels),
-        ("pairs", int(window.pairs)),
-        ("offsets", table("int32_t", window.offsets())),
-        *_mve_fields(params, window.blocks(params, biases, weights)),
-    )
-    sizes = (window.height, window.width, window.stride, window.dilation, window.pixels)
+    if kernel.requires != "one to one":
+        small = mve.Window3x3(window.stride, window.out_width)
+        fields: Fields = (
+            ("stride_x", small.stride),
+            ("input_zero_point", params.input_zero_point),
+            ("pixels", small.pixels),
+            *_mve_fields(params, small.blocks(params, biases, weights)),
+        )
+        sizes: tuple[int, ...] = (small.stride, small.pixels)
+        scratch = small.scratch_bytes
+    else:
+        fields = (
+            *window_fields(op, window.height, window.width),
+            ("input_zero_point", params.input_zero_point),
+            ("pixels", window.pixels),
+            ("offsets", table("int32_t", window.offsets())),
+            *_mve_fields(params, window.blocks(params, biases, weights)),
+        )
+        sizes = (window.height, window.width, window.stride, window.dilation, window.pixels)
+        scratch = window.scratch_bytes
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
-        scratch_bytes=window.scratch_bytes,
+        scratch_bytes=scratch,
         scratch_macro=f"{kernel.scratch}({', '.join(map(str, sizes))})",
     )
 
