@@ -18,6 +18,7 @@ from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels import bind
 from tinyml.kernels.call import KernelCall
+from tinyml.kernels.fewest import fewest_kernels
 from tinyml.memory.check import check_plan
 from tinyml.options import FEEDS, PlanOptions
 from tinyml.planning import Plan
@@ -38,14 +39,48 @@ DEFAULT_PATCHES = (4, 4)
 
 
 @dataclass(frozen=True, slots=True)
+class Binders:
+    """What binds the nodes of a graph, and of those made of it that compute some twice."""
+
+    layer: Binder
+    """As whole layers: rows that lie next to each other are one."""
+    row: Binder
+    """Row by row."""
+
+    def calls(self, graph: Graph, board: Board) -> "KernelCalls":
+        """The kernels of all nodes of `graph`."""
+        return KernelCalls(
+            board,
+            {node.name: self.layer(graph, node) for node in graph.nodes},
+            {node.name: self.row(graph, node) for node in graph.nodes},
+        )
+
+
+def binders(graph: Graph, board: Board, optimize: str) -> Binders:
+    """The binders for `graph` on `board`; `optimize` is that of `PlanOptions`."""
+    layer, row = (
+        partial(
+            bind,
+            isa=board.isa,
+            flatten=flatten,
+            among=(
+                fewest_kernels(graph, board.isa, flatten=flatten)
+                if optimize == "size"
+                else frozenset()
+            ),
+        )
+        for flatten in (True, False)
+    )
+    return Binders(layer, row)
+
+
+@dataclass(frozen=True, slots=True)
 class KernelCalls:
     """The kernels of a graph's nodes on a board, by name."""
 
     board: Board
     layers: Mapping[str, KernelCall]
-    """As whole layers: rows that lie next to each other are one."""
     rows: Mapping[str, KernelCall]
-    """Row by row."""
 
     def of(self, schedule: Schedule) -> dict[str, KernelCall]:
         """What each node uses under `schedule`."""
@@ -124,18 +159,14 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     if options.macs_limit is not None:
         allowed = int(options.macs_limit * sum(graph.macs(node) for node in graph.nodes))
     graph = passes.optimize(graph)
-    layer, row = _binders(board)
-    calls = KernelCalls(
-        board,
-        {node.name: layer(graph, node) for node in graph.nodes},
-        {node.name: row(graph, node) for node in graph.nodes},
-    )
+    bound = binders(graph, board, options.optimize)
+    calls = bound.calls(graph, board)
     feed = Feed(options.feed)
     made: list[Candidate] = []
     if options.schedule in ("auto", "layer") and feed is Feed.WHOLE:
         made.append(_candidate(graph, calls, layer_schedule(graph, calls.layers)))
     if options.schedule == "auto":
-        made += _trade_off(graph, calls, feed, allowed)
+        made += _trade_off(graph, calls, bound, feed, allowed)
     if options.schedule == "stream":
         streams = stream_schedule(graph, calls.layers, calls.rows, feed=feed)
         made.append(_candidate(graph, calls, streams))
@@ -160,22 +191,16 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     return tuple(sorted(within, key=lambda each: (each.macs, each.streamed)))
 
 
-def _binders(board: Board) -> tuple[Binder, Binder]:
-    """What binds a node as a whole layer, and row by row."""
-    return partial(bind, isa=board.isa), partial(bind, isa=board.isa, flatten=False)
-
-
 def _trade_off(
-    graph: Graph, calls: KernelCalls, feed: Feed, allowed: int | None
+    graph: Graph, calls: KernelCalls, bound: Binders, feed: Feed, allowed: int | None
 ) -> Iterator[Candidate]:
     """Less memory for more work: of `graph`, then of graphs that compute more and more twice."""
-    layer, row = _binders(calls.board)
     least = None
     once = Recomputed(graph, (), 0)
     twice = recomputed(graph, calls.rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed)
     for each in chain([once], twice):
         theirs = KernelCalls(
-            calls.board, each.calls(calls.layers, layer), each.calls(calls.rows, row)
+            calls.board, each.calls(calls.layers, bound.layer), each.calls(calls.rows, bound.row)
         )
         found = front(each.graph, theirs.layers, theirs.rows, feed=feed, macs_limit=allowed)
         # More work is worth it only for less memory; and if it is not, still more is not.
@@ -187,6 +212,13 @@ def _trade_off(
             yield Candidate(
                 each.graph, (one.schedule, *one.others), theirs, one.macs, again=each.chosen
             )
+
+
+def optimized_for(plan: Plan, board: Board, optimize: str) -> Plan:
+    """The same schedule with the kernels that `optimize`, that of `PlanOptions`, asks for."""
+    calls = binders(plan.graph, board, optimize).calls(plan.graph, board)
+    macs = executed_macs(plan.graph, plan.schedule, calls.of(plan.schedule))
+    return Candidate(plan.graph, (plan.schedule,), calls, macs, plan.again).plan
 
 
 def _candidate(graph: Graph, calls: KernelCalls, schedule: Schedule) -> Candidate:

@@ -89,6 +89,9 @@ Feed = Annotated[
 Io = Annotated[
     str, typer.Option("--io", help="model: inputs and outputs as they are; int8: none in float32.")
 ]
+Optimize = Annotated[
+    str, typer.Option(help="What code is made for: speed (the least time), size (the least flash).")
+]
 Port = Annotated[
     str | None,
     typer.Option(help="A serial port such as /dev/ttyUSB0, or socket://host:port."),
@@ -113,6 +116,7 @@ def plan(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    optimize: Optimize = "speed",
     html: Annotated[
         Path | None, typer.Option("--html", help="Draw the plan on a page of its own, too.")
     ] = None,
@@ -123,6 +127,7 @@ def plan(
         model,
         board,
         html=html,
+        compare=True,
         sram=sram,
         macs_limit=macs_limit,
         schedule=schedule,
@@ -130,6 +135,7 @@ def plan(
         patch_ops=patch_ops,
         feed=feed,
         io=io,
+        optimize=optimize,
     )
     _show(result, report.plan, as_json)
 
@@ -149,6 +155,7 @@ def build(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    optimize: Optimize = "speed",
     as_json: Json = False,
 ) -> None:
     """Generate the C project and compile the firmware."""
@@ -163,6 +170,7 @@ def build(
         patch_ops=patch_ops,
         feed=feed,
         io=io,
+        optimize=optimize,
     )
     _show(result, report.build, as_json)
 

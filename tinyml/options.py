@@ -10,6 +10,7 @@ from tinyml.schedule.schedule import Feed, SegmentKind
 SCHEDULES = ("auto", *(kind.value for kind in SegmentKind))
 FEEDS = tuple(feed.value for feed in Feed)
 IOS = ("model", "int8")
+OPTIMIZE = ("speed", "size")
 
 
 class OptionArguments(TypedDict, total=False):
@@ -22,6 +23,7 @@ class OptionArguments(TypedDict, total=False):
     patch_ops: int | None
     feed: str
     io: str
+    optimize: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,15 @@ class PlanOptions:
     io: str = "model"
     """"model", for inputs and outputs as the model has them, or "int8", for int8 in place of
     float32, which any other `feed` than "whole" implies."""
+    optimize: str = "speed"
+    """What code is made for: the least time, or the least "size"."""
 
     def __post_init__(self) -> None:
         for option, given, known in (
             ("schedule", self.schedule, SCHEDULES),
             ("feed", self.feed, FEEDS),
             ("io", self.io, IOS),
+            ("optimize", self.optimize, OPTIMIZE),
         ):
             if given not in known:
                 raise PlanError(

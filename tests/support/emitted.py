@@ -146,10 +146,12 @@ def collect(strategy: st.SearchStrategy[_T], count: int) -> list[_T]:
     return found
 
 
-def plan_of(graph: Graph, board: Board | None = None) -> Plan:
-    """The plan of an optimised graph."""
+def plan_of(
+    graph: Graph, board: Board | None = None, *, among: frozenset[str] = frozenset()
+) -> Plan:
+    """The plan of an optimised graph; `among` is as for `bind`."""
     isa = board.isa if board else ("portable",)
-    calls = {node.name: bind(graph, node, isa) for node in graph.nodes}
+    calls = {node.name: bind(graph, node, isa, among=among) for node in graph.nodes}
     schedule = layer_schedule(graph, calls)
     graph = reordered(graph, schedule)
     memory = plan_memory(graph, schedule, calls)

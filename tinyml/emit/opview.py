@@ -48,6 +48,8 @@ class OpView:
     comment: tuple[str, ...]
     function: str
     macs: int
+    kernel: str
+    """Empty for a view."""
     struct: StructView | None
     pointers: tuple[PointerView, ...]
     loop: LoopView
@@ -100,6 +102,7 @@ class OpViews:
             comment=_comment(ctx, index, macs),
             function=self.functions(f"op{index}_{label}"),
             macs=macs,
+            kernel=call.kernel,
             struct=struct,
             pointers=(*pointers, *_scratch(ctx)),
             loop=loop,
