@@ -19,6 +19,7 @@ from tinyml.ir.graph import Graph, Node
 from tinyml.kernels import bind
 from tinyml.kernels.call import KernelCall
 from tinyml.kernels.fewest import fewest_kernels
+from tinyml.kernels.threads import LEAST_MACS, shared
 from tinyml.memory.check import check_plan
 from tinyml.options import FEEDS, PlanOptions
 from tinyml.planning import Plan
@@ -27,7 +28,7 @@ from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.recompute import Recomputed, recomputed
 from tinyml.schedule.schedule import Feed, Schedule
 from tinyml.schedule.search import calls_of, front, patch_schedule, stream_schedule
-from tinyml.schedule.work import executed_macs
+from tinyml.schedule.work import executed_macs, macs_by_node
 
 Binder = Callable[[Graph, Node], KernelCall]
 
@@ -46,17 +47,23 @@ class Binders:
     """As whole layers: rows that lie next to each other are one."""
     row: Binder
     """Row by row."""
+    threads: int = 1
+
+    def shared(self, graph: Graph, node: Node) -> KernelCall:
+        """As `layer`, but for layers that threads share."""
+        found = shared(self.row(graph, node), graph, node, self.threads, LEAST_MACS)
+        return self.layer(graph, node) if found is None else found
 
     def calls(self, graph: Graph, board: Board) -> "KernelCalls":
         """The kernels of all nodes of `graph`."""
         return KernelCalls(
             board,
-            {node.name: self.layer(graph, node) for node in graph.nodes},
+            {node.name: self.shared(graph, node) for node in graph.nodes},
             {node.name: self.row(graph, node) for node in graph.nodes},
         )
 
 
-def binders(graph: Graph, board: Board, optimize: str) -> Binders:
+def binders(graph: Graph, board: Board, optimize: str, threads: int) -> Binders:
     """The binders for `graph` on `board`; `optimize` is that of `PlanOptions`."""
     layer, row = (
         partial(
@@ -71,7 +78,7 @@ def binders(graph: Graph, board: Board, optimize: str) -> Binders:
         )
         for flatten in (True, False)
     )
-    return Binders(layer, row)
+    return Binders(layer, row, threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,13 @@ class Candidate:
         """What the plan needs."""
         return self.plan.memory.arena_bytes
 
+    @cached_property
+    def alone(self) -> int:
+        """Multiply-accumulates of the operators that threads do not share."""
+        (schedule, *_), calls = self.schedules, self.calls
+        macs = macs_by_node(self.graph, schedule, calls.of(schedule))
+        return sum(n for name, n in macs.items() if calls.of(schedule)[name].workers == 1)
+
     @property
     def streamed(self) -> int:
         """How many operators do not run as layers, which are simpler and seldom slower."""
@@ -159,7 +173,7 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
     if options.macs_limit is not None:
         allowed = int(options.macs_limit * sum(graph.macs(node) for node in graph.nodes))
     graph = passes.optimize(graph)
-    bound = binders(graph, board, options.optimize)
+    bound = binders(graph, board, options.optimize, options.threads_on(board))
     calls = bound.calls(graph, board)
     feed = Feed(options.feed)
     made: list[Candidate] = []
@@ -188,7 +202,7 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
             f"--macs-limit {options.macs_limit:g} allows {allowed:,}",
             hint="allow more, or choose another --schedule",
         )
-    return tuple(sorted(within, key=lambda each: (each.macs, each.streamed)))
+    return tuple(sorted(within, key=lambda each: (each.macs, each.alone, each.streamed)))
 
 
 def _trade_off(
@@ -200,7 +214,7 @@ def _trade_off(
     twice = recomputed(graph, calls.rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed)
     for each in chain([once], twice):
         theirs = KernelCalls(
-            calls.board, each.calls(calls.layers, bound.layer), each.calls(calls.rows, bound.row)
+            calls.board, each.calls(calls.layers, bound.shared), each.calls(calls.rows, bound.row)
         )
         found = front(each.graph, theirs.layers, theirs.rows, feed=feed, macs_limit=allowed)
         # More work is worth it only for less memory; and if it is not, still more is not.
@@ -215,8 +229,11 @@ def _trade_off(
 
 
 def optimized_for(plan: Plan, board: Board, optimize: str) -> Plan:
-    """The same schedule with the kernels that `optimize`, that of `PlanOptions`, asks for."""
-    calls = binders(plan.graph, board, optimize).calls(plan.graph, board)
+    """The same schedule with the kernels that `optimize`, that of `PlanOptions`, asks for.
+
+    It is for boards without threads.
+    """
+    calls = binders(plan.graph, board, optimize, threads=1).calls(plan.graph, board)
     macs = executed_macs(plan.graph, plan.schedule, calls.of(plan.schedule))
     return Candidate(plan.graph, (plan.schedule,), calls, macs, plan.again).plan
 
@@ -231,7 +248,8 @@ def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:
 
     With a limit on memory, the least work within it, and then as few operators in streams as
     can be. With a limit on work alone, the least memory. With neither, the least work that
-    the board has the memory for, and of that the least memory.
+    the board has the memory for, and of that the least memory. With threads, what they do not
+    share comes before memory.
     """
     found = candidates(graph, board, options)
     for each in _preferred(found, options):
@@ -265,7 +283,7 @@ def _preferred(found: Sequence[Candidate], options: PlanOptions) -> Iterator[Can
     elif options.macs_limit is not None:
         yield from sorted(found, key=lambda each: (each.arena_bytes, each.macs))
     else:
-        for _, equal in groupby(found, key=lambda each: each.macs):
+        for _, equal in groupby(found, key=lambda each: (each.macs, each.alone)):
             yield from sorted(equal, key=lambda each: each.arena_bytes)
 
 

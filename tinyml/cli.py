@@ -92,6 +92,12 @@ Io = Annotated[
 Optimize = Annotated[
     str, typer.Option(help="What code is made for: speed (the least time), size (the least flash).")
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="How many threads share large layers.", show_default="the cores of a Linux board"
+    ),
+]
 Port = Annotated[
     str | None,
     typer.Option(help="A serial port such as /dev/ttyUSB0, or socket://host:port."),
@@ -117,6 +123,7 @@ def plan(
     feed: Feed = "whole",
     io: Io = "model",
     optimize: Optimize = "speed",
+    threads: Threads = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Draw the plan on a page of its own, too.")
     ] = None,
@@ -136,6 +143,7 @@ def plan(
         feed=feed,
         io=io,
         optimize=optimize,
+        threads=threads,
     )
     _show(result, report.plan, as_json)
 
@@ -156,6 +164,7 @@ def build(
     feed: Feed = "whole",
     io: Io = "model",
     optimize: Optimize = "speed",
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Generate the C project and compile the firmware."""
@@ -171,6 +180,7 @@ def build(
         feed=feed,
         io=io,
         optimize=optimize,
+        threads=threads,
     )
     _show(result, report.build, as_json)
 

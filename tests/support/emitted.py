@@ -184,7 +184,9 @@ class Models:
         *,
         optimized: bool = True,
         planner: Planner = plan_of,
+        sanitize: Sequence[str] = SANITIZE,
     ) -> None:
+        self.sanitize = sanitize
         self.plans = [planner(optimize(g) if optimized else g) for g in graphs]
         self.projects = [
             emit(plan, load_board("host"), folder / f"m{i}", source=b"model", name=f"m{i}")
@@ -219,12 +221,12 @@ class Models:
             result = folder / (str(name).replace("/", "-") + ".o")
             root = self.projects[0].root if source == harness else _project_root(source)
             includes = [f"-I{root / d}" for d in ("src", "runtime/include", "runtime/src")]
-            run_tool("gcc", *STRICT, *SANITIZE, *includes, "-c", source, "-o", result)
+            run_tool("gcc", *STRICT, *self.sanitize, *includes, "-c", source, "-o", result)
             return result
 
         with ThreadPoolExecutor(2) as pool:
             objects = list(pool.map(compile_one, sorted(sources.items())))
-        run_tool("gcc", *SANITIZE, *objects, "-o", self.program)
+        run_tool("gcc", *self.sanitize, *objects, "-pthread", "-o", self.program)
 
     def run(self, index: int, inputs: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
         """What model `index` computes for each of `inputs`, none of it in a patch.

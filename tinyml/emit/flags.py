@@ -50,8 +50,9 @@ def gcc_flags(board: Board, include_dirs: tuple[str, ...], optimize: str = "spee
     compile_flags = (*board.gcc_flags, level, *_COMPILE, *_WARN, *board.define_flags, *includes)
     if board.is_process:
         static = ("-static",) if board.kind == "linux" else ()
-        return Flags(compile_flags, hot, (*board.gcc_flags, *static, "-Wl,--gc-sections"), ("-lm",))
-    link: tuple[str, ...] = ("-nostartfiles", "-static", "--specs=nano.specs", "-Wl,--gc-sections")
+        link = (*board.gcc_flags, *static, "-pthread", "-Wl,--gc-sections")
+        return Flags((*compile_flags, "-pthread"), hot, link, ("-lm",))
+    link = ("-nostartfiles", "-static", "--specs=nano.specs", "-Wl,--gc-sections")
     if optimize == "size":
         compile_flags = (*compile_flags, _ALL_AT_ONCE)
         link = (level, _ALL_AT_ONCE, *link)
