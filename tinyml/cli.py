@@ -127,6 +127,9 @@ def plan(
     html: Annotated[
         Path | None, typer.Option("--html", help="Draw the plan on a page of its own, too.")
     ] = None,
+    compare: Annotated[
+        bool, typer.Option(help="Build code for speed and for size aside, and show what both cost.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Place every buffer, and show the memory each layer needs."""
@@ -134,7 +137,7 @@ def plan(
         model,
         board,
         html=html,
-        compare=True,
+        compare=compare,
         sram=sram,
         macs_limit=macs_limit,
         schedule=schedule,
