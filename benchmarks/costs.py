@@ -7,6 +7,7 @@ non-negative ones with the least sum of squared relative errors.
 import argparse
 import sys
 import tempfile
+import tomllib
 from collections import defaultdict
 from itertools import product
 from pathlib import Path
@@ -25,12 +26,15 @@ from tinyml.kernels.costs import TERMS, Work, work
 from tinyml.options import OPTIMIZE, PlanOptions
 
 BOARDS = (
+    "qemu-cortex-m0-large",
     "qemu-cortex-m3",
     "qemu-cortex-m4",
     "qemu-cortex-m7",
     "qemu-cortex-m33",
     "qemu-cortex-m55",
+    "qemu-riscv32",
 )
+_CORES = tuple(load_board(board).core for board in BOARDS)
 COSTS = Path(__file__).resolve().parents[1] / "runtime_c" / "costs.toml"
 
 HEAD = """\
@@ -79,22 +83,28 @@ def _sum(terms: dict[str, float], done: Work) -> float:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--board", action="append", help=f"default: {', '.join(BOARDS)}")
+    parser.add_argument(
+        "--board", action="append", help=f"others keep their figures; default: {', '.join(BOARDS)}"
+    )
     options = parser.parse_args()
     costs: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    if options.board:
+        costs.update(tomllib.loads(COSTS.read_text(encoding="utf-8")))
     with tempfile.TemporaryDirectory() as folder:
         for board in track(
             options.board or BOARDS, "measuring kernels", console=Console(stderr=True)
         ):
             core = load_board(board).core
+            for cores in costs.values():
+                cores.pop(core, None)
             for kernel, samples in measure(board, Path(folder)).items():
                 costs[kernel][core] = fitted(samples)
                 worst = max(abs(_sum(costs[kernel][core], done) / n - 1) for done, n in samples)
                 print(f"{kernel:28} {core:12} {len(samples):2} shapes, worst error {worst:.1%}")
     lines = [HEAD]
-    for kernel in sorted(costs):
+    for kernel in sorted(name for name, cores in costs.items() if cores):
         lines.append(f"[{kernel}]")
-        for core, terms in costs[kernel].items():
+        for core, terms in sorted(costs[kernel].items(), key=lambda item: _CORES.index(item[0])):
             body = ", ".join(f"{name} = {x}" for name, x in terms.items())
             lines.append(f"{core} = {{ {body} }}")
         lines.append("")

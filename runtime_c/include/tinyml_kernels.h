@@ -40,20 +40,34 @@ typedef struct {
 
 /* ---- Convolutions and dense layers ---------------------------------------------------------- */
 
+/* How sums become outputs. With h the upper half of ((sum << left) + bias) * multiplier:
+ *  - line: h >> shift; the zero point is in the biases;
+ *  - bent: ((h - (h < 0) * 2^(left - 1) >> shift) + 2 * output_zero_point + 1) >> 1;
+ *  - exact: sum + bias, rescaled by multiplier * 2^(shift - 31) with gemmlowp's two roundings, and
+ *    the zero point. Of the others, which are much quicker, tinyml/kernels/quick.py makes sure that
+ *    they give the same for every sum that can occur. */
+#define TINYML_RESCALE_EXACT 0
+#define TINYML_RESCALE_LINE 1
+#define TINYML_RESCALE_BENT 2
+
 /* The filters of a convolution or dense layer, one for each output channel, and what becomes of its
- * sums: rescaled by the channel's multiplier and shift (one for all when per_channel is 0), shifted
- * to output_zero_point, clamped to act_min..act_max. */
+ * sums: rescaled, and clamped to act_min..act_max. channels: TINYML_CHANNEL_WORDS for each, its
+ * bias, multiplier and shift. */
 typedef struct {
   int32_t out_channels;
   int32_t output_zero_point;
   int32_t act_min;
   int32_t act_max;
-  int32_t per_channel; /* 0 or 1 */
+  int32_t rescale; /* TINYML_RESCALE_... */
+  int32_t left;
   const int8_t *weights;
-  const int32_t *biases;
-  const int32_t *multipliers;
-  const int8_t *shifts;
+  const int32_t *channels;
 } tinyml_filters;
+
+#define TINYML_CHANNEL_WORDS 3
+
+/* Elements of a vector that filters are applied to, at most one less. */
+#define TINYML_FILTERS_ELEMENTS 131072
 
 /* The windows of a convolution. */
 typedef struct {
@@ -65,8 +79,9 @@ typedef struct {
   int32_t input_zero_point;
 } tinyml_conv_window;
 
-/* Convolution, int8, rows (rows[kernel_height]). weights: OHWI; biases: less input_zero_point *
- * sum(weights). The scratch holds the windows of two pixels. */
+/* Convolution, int8, rows (rows[kernel_height]). weights: OHWI, in fours of filters (see
+ * tinyml_filters.h); biases: less input_zero_point * sum(weights). The scratch holds the windows of
+ * two pixels. */
 typedef struct {
   tinyml_conv_window window;
   tinyml_filters filters;
@@ -360,8 +375,8 @@ void tinyml_depthwise_conv_3x3_s8_neon(const tinyml_depthwise_conv_3x3_s8_neon_o
                                        int8_t *out);
 
 /* Fully connected, int8, rows (rows[1]: in_features elements; the span does not matter). weights:
- * [out_channels, in_features]; biases: less input_zero_point * sum(weights - weights_zero_point).
- */
+ * [out_channels, in_features], in fours of filters; biases: less input_zero_point * sum(weights -
+ * weights_zero_point). */
 typedef struct {
   int32_t in_features;
   int32_t weights_zero_point;

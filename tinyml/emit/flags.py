@@ -40,26 +40,27 @@ class Flags:
 
 
 def gcc_flags(board: Board, include_dirs: tuple[str, ...], optimize: str = "speed") -> Flags:
-    """For the board's GCC: bare metal with newlib; on a host for any of cc, gcc and clang.
+    """For the board's GCC and its C library; on a host for any of cc, gcc and clang.
 
     `optimize` is that of `PlanOptions`.
     """
     # With a C library, its own headers count.
     includes = tuple(f"-I{folder}" for folder in include_dirs if folder != FREESTANDING)
+    target = (*board.gcc_flags, *board.toolchain.libc)
     level, hot = _levels(optimize)
-    compile_flags = (*board.gcc_flags, level, *_COMPILE, *_WARN, *board.define_flags, *includes)
+    compile_flags = (*target, level, *_COMPILE, *_WARN, *board.define_flags, *includes)
     if board.is_process:
         static = ("-static",) if board.kind == "linux" else ()
-        link = (*board.gcc_flags, *static, "-pthread", "-Wl,--gc-sections")
+        link = (*target, *static, "-pthread", "-Wl,--gc-sections")
         return Flags((*compile_flags, "-pthread"), hot, link, ("-lm",))
-    link = ("-nostartfiles", "-static", "--specs=nano.specs", "-Wl,--gc-sections")
+    link = ("-nostartfiles", "-static", "-Wl,--gc-sections")
     if optimize == "size":
         compile_flags = (*compile_flags, _ALL_AT_ONCE)
         link = (level, _ALL_AT_ONCE, *link)
     return Flags(
         compile_flags,
         hot,
-        (*board.gcc_flags, *link, "-Wl,--fatal-warnings", f"-T{LINKER_SCRIPT}"),
+        (*target, *link, "-Wl,--fatal-warnings", f"-T{LINKER_SCRIPT}"),
         ("-lm",),
     )
 

@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels import bind_neon, dsp, dsp_depthwise, mve, neon
+from tinyml.kernels import bind_neon, dsp, dsp_depthwise, mve, neon, portable
 from tinyml.kernels.call import (
     ColumnAccess,
-    ConstArray,
     KernelCall,
     OpStruct,
     RowAccess,
@@ -59,7 +58,7 @@ def _conv_call(
     packed = kernel.isa == "dsp"
     if packed:
         rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
-    filters = _FILTERS.get(kernel.isa, _filter_fields)(site, params, rows)
+    filters = _FILTERS[kernel.isa](site, params, rows)
     if kernel.requires == "1x1":
         pixel: Fields = (("in_channels", in_channels), ("stride_x", op.stride[1]), *filters)
         call = KernelCall(kernel.name, OpStruct(kernel.struct, pixel), loop)
@@ -114,18 +113,25 @@ def depthwise_conv(site: Site) -> KernelCall:
         return bind_neon.depthwise_conv(site, kernel, params, biases, loop)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
-        fields_of = _dsp_quad_fields if kernel.isa == "dsp" else _filter_fields
+        biases = _biases(site, params, by_channel)
+        fields_of = _dsp_quad_fields if kernel.isa == "dsp" else portable.filter_fields
         small: Fields = (
             ("stride_x", op.stride[1]),
             ("input_zero_point", params.input_zero_point),
-            *fields_of(site, params, by_channel),
+            *fields_of(params, biases, by_channel),
         )
         return KernelCall(kernel.name, OpStruct(kernel.struct, small), loop)
     fields: Fields = (
         ("depth_multiplier", op.multiplier),
         *window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
-        *_filter_fields(site, params, weights, folded=False),
+        *portable.filter_fields(
+            params,
+            _biases(site, params, None),
+            weights.reshape(-1, channels).T,
+            packed=weights,
+            largest_input=max(127 - params.input_zero_point, 128 + params.input_zero_point),
+        ),
     )
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
@@ -222,29 +228,13 @@ def _biases(
     return bias.astype(np.int32)  # modulo 2**32, like the accumulator
 
 
-def _filter_fields(
-    site: Site, params: LinearParams, weights: npt.NDArray[np.generic], *, folded: bool = True
-) -> Fields:
-    """The `tinyml_filters` member: weights in the order given, biases and rescales.
-
-    Where the biases take in the input's zero point (`folded`), the weights have a row
-    per channel. Channels that all rescale alike share one entry.
-    """
-    channels = len(params.multipliers)
-    bias = _biases(site, params, weights if folded else None)
-    rescales = {*zip(params.multipliers.tolist(), params.shifts.tolist(), strict=True)}
-    used = channels if len(rescales) > 1 else 1
-    return (
-        ("filters.out_channels", channels),
-        ("filters.output_zero_point", params.output_zero_point),
-        ("filters.act_min", params.act_min),
-        ("filters.act_max", params.act_max),
-        ("filters.per_channel", int(len(rescales) > 1)),
-        ("filters.weights", table("int8_t", weights)),
-        ("filters.biases", table("int32_t", bias)),
-        ("filters.multipliers", table("int32_t", params.multipliers[:used])),
-        ("filters.shifts", table("int8_t", params.shifts[:used])),
-    )
+def _filter_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
+    """The `tinyml_filters` member, weights in fours; `weights` has a row per channel."""
+    n = weights.shape[1]
+    if n >= portable.ELEMENTS:
+        raise site.unsupported(site.y, f"a sum of {n} products could overflow", "split the layer")
+    fours = portable.in_fours(weights)
+    return portable.filter_fields(params, _biases(site, params, weights), weights, packed=fours)
 
 
 def _dsp_filter_fields(
@@ -269,17 +259,16 @@ def _dsp_output_fields(name: str, params: LinearParams) -> Fields:
     )
 
 
-def _dsp_quad_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
+def _dsp_quad_fields(
+    params: LinearParams, biases: npt.NDArray[np.int32], weights: npt.NDArray[np.generic]
+) -> Fields:
     """The filters of a depthwise kernel for the DSP extension; `weights` has a row per channel."""
-    portable = dict(_filter_fields(site, params, weights))
-    bias = portable["filters.biases"]
-    assert isinstance(bias, ConstArray)
     return (
-        ("channels", portable["filters.out_channels"]),
+        ("channels", len(biases)),
         ("output_zero_point", params.output_zero_point),
         ("act_min", params.act_min),
         ("act_max", params.act_max),
-        ("quads", table("int32_t", dsp_depthwise.quads(params, bias.data, weights))),
+        ("quads", table("int32_t", dsp_depthwise.quads(params, biases, weights))),
     )
 
 
@@ -301,8 +290,8 @@ def _mve_fields(params: LinearParams, blocks: npt.NDArray[np.int32]) -> Fields:
     )
 
 
-_FILTERS = {"dsp": _dsp_filter_fields, "mve": _mve_filter_fields}
-"""How the instruction sets that do not take `tinyml_filters` want their filters."""
+_FILTERS = {"portable": _filter_fields, "dsp": _dsp_filter_fields, "mve": _mve_filter_fields}
+"""How instruction sets want the filters of convolutions."""
 
 
 def _features(weights: npt.NDArray[np.generic], *features: str) -> tuple[str, ...]:
