@@ -21,8 +21,10 @@ def choices(model: Path, board: str, optimize: str = "speed") -> dict[str, CodeC
     return {each.optimize: each for each in report.optimize}
 
 
-@pytest.mark.parametrize("board", ["stm32", "qemu-cortex-m3", "qemu-cortex-m55"])
-def test_size_is_what_was_said(board: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("board", "share"), [("stm32", 0.8), ("qemu-cortex-m3", 0.9), ("qemu-cortex-m55", 0.8)]
+)
+def test_size_is_what_was_said(board: str, share: float, tmp_path: Path) -> None:
     """Sizes are those of the firmware, which is bit-exact and uses the memory that is planned."""
     said = choices(DIGITS, board, "size")
     speed, size = said["speed"], said["size"]
@@ -32,7 +34,7 @@ def test_size_is_what_was_said(board: str, tmp_path: Path) -> None:
     profile = pipeline.profile(tmp_path)
     assert profile.arena_bytes_touched == profile.arena_bytes == built.arena_bytes
     assert size.code_bytes is not None and speed.code_bytes is not None
-    assert size.code_bytes < 0.8 * speed.code_bytes
+    assert size.code_bytes < share * speed.code_bytes
 
 
 @pytest.mark.slow
