@@ -89,6 +89,15 @@ Feed = Annotated[
 Io = Annotated[
     str, typer.Option("--io", help="model: inputs and outputs as they are; int8: none in float32.")
 ]
+Optimize = Annotated[
+    str, typer.Option(help="What code is made for: speed (the least time), size (the least flash).")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="How many threads share large layers.", show_default="the cores of a Linux board"
+    ),
+]
 Port = Annotated[
     str | None,
     typer.Option(help="A serial port such as /dev/ttyUSB0, or socket://host:port."),
@@ -113,9 +122,14 @@ def plan(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    optimize: Optimize = "speed",
+    threads: Threads = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Draw the plan on a page of its own, too.")
     ] = None,
+    compare: Annotated[
+        bool, typer.Option(help="Build code for speed and for size aside, and show what both cost.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Place every buffer, and show the memory each layer needs."""
@@ -123,6 +137,7 @@ def plan(
         model,
         board,
         html=html,
+        compare=compare,
         sram=sram,
         macs_limit=macs_limit,
         schedule=schedule,
@@ -130,6 +145,8 @@ def plan(
         patch_ops=patch_ops,
         feed=feed,
         io=io,
+        optimize=optimize,
+        threads=threads,
     )
     _show(result, report.plan, as_json)
 
@@ -149,6 +166,8 @@ def build(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    optimize: Optimize = "speed",
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Generate the C project and compile the firmware."""
@@ -163,6 +182,8 @@ def build(
         patch_ops=patch_ops,
         feed=feed,
         io=io,
+        optimize=optimize,
+        threads=threads,
     )
     _show(result, report.build, as_json)
 

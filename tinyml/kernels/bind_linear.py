@@ -37,10 +37,24 @@ def conv(site: Site) -> KernelCall:
     quick = columns and not dsp.exact(params)
     shape = ("1x1",) if pointwise else ("w3",) if quick else ()
     kernel = site.kernel(*_features(weights, *shape))
-    rows = weights.reshape(out_channels, -1)
     loop = _row_loop(site, op, height, width)
     if kernel.isa in neon.ISAS:
+        rows = weights.reshape(out_channels, -1)
         return bind_neon.conv(site, kernel, params, _biases(site, params, rows), loop)
+    return _conv_call(site, op, kernel, params, weights, loop)
+
+
+def _conv_call(
+    site: Site,
+    op: ops.Conv2D,
+    kernel: Kernel,
+    params: LinearParams,
+    weights: npt.NDArray[np.generic],
+    loop: RowLoop,
+) -> KernelCall:
+    """The call of a convolution kernel for what `op` does with `weights`, OHWI."""
+    out_channels, height, width, in_channels = weights.shape
+    rows = weights.reshape(out_channels, -1)
     packed = kernel.isa == "dsp"
     if packed:
         rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
@@ -160,11 +174,15 @@ def _depthwise_mve(
 
 
 def fully_connected(site: Site) -> KernelCall:
-    """FULLY_CONNECTED: each of its vectors is a row."""
+    """FULLY_CONNECTED: each of its vectors is a row.
+
+    To any other way than the first, one of a single pixel, which a convolution's kernel computes
+    as well, if it is of the same instruction set and no weight has a zero point.
+    """
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
     symmetric = () if params.weights_zero_point else ("symmetric",)
-    kernel = site.kernel(*_features(weights, *symmetric))
+    kernel = replace(site, way=0).kernel(*_features(weights, *symmetric))
     in_features = weights.shape[1]
     batches = site.x.size // in_features
     loop = RowLoop(
@@ -177,6 +195,11 @@ def fully_connected(site: Site) -> KernelCall:
     if kernel.isa in neon.ISAS:
         biases = _biases(site, params, weights)
         return bind_neon.fully_connected(site, kernel, params, biases, loop)
+    convs = site.kernels("CONV_2D", "1x1") if symmetric else ()
+    if site.way and convs and convs[0].isa == kernel.isa:
+        pixels = weights.reshape(len(weights), 1, 1, in_features)
+        conv_kernel = convs[min(site.way, len(convs)) - 1]
+        return _conv_call(site, ops.Conv2D(), conv_kernel, params, pixels, loop)
     layer: Fields = (
         ("in_features", in_features),
         ("weights_zero_point", params.weights_zero_point),
