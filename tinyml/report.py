@@ -257,9 +257,11 @@ def outputs(console: Console, report: RunReport) -> None:
 
 def boards(console: Console, report: BoardList) -> None:
     """All boards."""
-    table = _table(("board", "left"), ("what it is", "left"), numbered=False)
+    table = _table(("board", "left"), ("what it is", "left"), ("tests", "left"), numbered=False)
+    words = {"run": "run", "compiled": "compile", "data": "read data"}
     for board in report.boards:
-        table.add_row(board.name, escape(board.title))
+        how = words[board.tested] + (f" in {board.emulator}" if board.emulator else "")
+        table.add_row(board.name, escape(board.title), escape(how))
     console.print(table)
 
 

@@ -272,6 +272,8 @@ class BoardInfo:
     flash_bytes: int
     sram_bytes: int
     emulator: str
+    tested: str
+    """"run", "compiled" or "data": see `tinyml.board.Tested`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def gcc_flags(board: Board, include_dirs: tuple[str, ...], optimize: str = "spee
         link = (*target, *static, "-pthread", "-Wl,--gc-sections")
         return Flags((*compile_flags, "-pthread"), hot, link, ("-lm",))
     link = ("-nostartfiles", "-static", "-Wl,--gc-sections")
-    if optimize == "size":
+    if optimize == "size" and board.kind == "baremetal":
         compile_flags = (*compile_flags, _ALL_AT_ONCE)
         link = (level, _ALL_AT_ONCE, *link)
     return Flags(

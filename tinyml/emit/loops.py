@@ -258,7 +258,7 @@ def _row_count(loop: RowLoop) -> int:
 
 def _constant(ctx: Context, access: RowAccess, name: str) -> str:
     assert access.constant is not None
-    return ctx.table(access.constant, name)
+    return ctx.table(access.constant, name, operand=True)
 
 
 def _indent(loop: RowLoop) -> int:
@@ -330,7 +330,8 @@ def _whole_call(ctx: Context, loop: WholeCall) -> Driven:
     ]
     for i, table in enumerate(loop.constants, start=len(inputs)):
         name = numbered("in", i, count)
-        pointers.append(PointerView(name, f"const {table.ctype}", ctx.table(table, name), False))
+        source = ctx.table(table, name, operand=True)
+        pointers.append(PointerView(name, f"const {table.ctype}", source, False))
     pointers += [
         PointerView(numbered("out", i, len(outputs)), ctype, ctx.whole(tensor))
         for i, (ctype, tensor) in enumerate(zip(outputs, ctx.results, strict=True))

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinyml.board import Board, load_board
+from tinyml.emit.ecosystem import additions, arranged, load_ecosystem
 from tinyml.emit.fit import check_fit
 from tinyml.emit.flags import LINKER_SCRIPT, gcc_flags
 from tinyml.emit.manifest import MANIFEST, Manifest, make_manifest, read_manifest
@@ -88,7 +89,7 @@ def emit(
     files = _render_all(plan, board, view, source, _optimize(options or {}))
     identity = _identity(files)
     stamped = model_view(plan, name=name, identity=identity, board=board)
-    files |= _model_c(stamped)
+    files |= _formed(_model_c(stamped), board)
     manifest = make_manifest(
         plan,
         name=view.name,
@@ -125,6 +126,9 @@ def _render_all(
     """Every file of the project but the manifest."""
     files = runtime_files(plan.calls.values(), board)
     files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
+    if board.kind == "library":
+        files = _formed(files, board) | additions(view, board, load_ecosystem(board.ecosystem))
+        return dict(sorted({**files, MODEL_FILE: source}.items()))
     files["main.c"] = _text("project/main.c.j2", view, board=board)
     if not board.is_process:
         files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)
@@ -139,6 +143,11 @@ def _render_all(
     files["README.md"] = _text("project/README.md.j2", view, board=board)
     files[MODEL_FILE] = source
     return dict(sorted(files.items()))
+
+
+def _formed(files: dict[str, bytes], board: Board) -> dict[str, bytes]:
+    """C files where the board's projects have them."""
+    return arranged(files, load_ecosystem(board.ecosystem)) if board.ecosystem else files
 
 
 def _model_c(view: ModelView) -> dict[str, bytes]:
@@ -171,7 +180,7 @@ def _identity(files: Mapping[str, bytes]) -> str:
 
 
 def _sources(files: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(sorted(path for path in files if path.endswith((".c", ".S"))))
+    return tuple(sorted(path for path in files if path.endswith((".c", ".cpp", ".S"))))
 
 
 def _include_dirs(files: Mapping[str, Any]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def runtime_files(calls: Collection[KernelCall], board: Board) -> dict[str, byte
     for folder in board.port:
         for path in _files(root / "port" / folder):
             wanted[path] = f"port/{folder}/{path.name}"
-    if not board.is_process:
+    if board.kind == "baremetal":
         for path in _files(root / FREESTANDING):
             wanted[path] = f"{FREESTANDING}/{path.name}"
     for name in ("tinyml.h", "tinyml_generated.h"):
@@ -46,7 +46,7 @@ def runtime_files(calls: Collection[KernelCall], board: Board) -> dict[str, byte
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in {".c", ".h", ".S"})
+    return sorted(path for path in folder.iterdir() if path.suffix in {".c", ".cpp", ".h", ".S"})
 
 
 def _included(content: Mapping[Path, bytes], root: Path) -> set[Path]:

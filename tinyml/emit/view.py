@@ -97,6 +97,8 @@ class ModelView:
     buffers: tuple[str, ...]
     segments: tuple[SegmentView, ...]
     tables: tuple[TableView, ...]
+    flash: str
+    """What the types of constants have for their address space, with a space; mostly ""."""
     headers: tuple[str, ...]
     """What the code includes beside its own header."""
 
@@ -152,7 +154,8 @@ def model_view(
 ) -> ModelView:
     """The view of a plan; `name` replaces the graph's name as the prefix of all identifiers.
 
-    `board` says how many regions there are for tables (None: one).
+    `board` says how many regions there are for tables, and how they are addressed (None: one,
+    as data).
     Raises UnsupportedError where an output of the model is a constant, or nothing is computed.
     """
     if not plan.schedule.order:
@@ -162,7 +165,8 @@ def model_view(
     graph, memory = plan.graph, plan.memory
     prefix = model_name(name or graph.name)
     producers, streamed = graph.producers(), streamed_rows(plan)
-    tables = TablePool(prefix)
+    flash = "TINYML_FLASH " if board is not None and board.harvard else ""
+    tables = TablePool(prefix, flash)
     feed = feed_view(plan, streamed)
     functions = Namer(f"{prefix}_{what}" for what in _FUNCTIONS)
     views = OpViews(plan, tables, functions, producers, streamed)
@@ -225,6 +229,7 @@ def model_view(
         buffers=_arena_map(plan, producers, streamed),
         segments=segments,
         tables=tables.views(constants_room(len(ops), board)),
+        flash=flash,
         headers=tuple(sorted((f"{prefix}_weights.h", "tinyml_generated.h", *more_headers))),
     )
 
