@@ -12,7 +12,7 @@ JOBS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet \
        --retries 10 --timeout 60 install --constraint requirements.lock
 TOOLS := scripts/install_tools.sh $(PYTHON)
-C_SOURCES = $(shell find runtime_c -name '*.[ch]')
+C_SOURCES = $(shell find runtime_c -name '*.[ch]' -o -name '*.cpp')
 
 .PHONY: help
 help:  ## Show this help
@@ -32,7 +32,7 @@ tools:  ## Install the cross compiler and QEMU where they are missing (apt)
 
 .PHONY: test
 test: check tools  ## Install what tests need, then check and run all of them
-	@$(TOOLS) host linux riscv
+	@$(TOOLS) host linux riscv avr
 	$(BIN)/python -m pytest -n $(JOBS)
 
 .PHONY: check

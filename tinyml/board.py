@@ -28,8 +28,13 @@ IN_FLASH: Final = ("vectors", "code", "constants")
 SPREAD: Final = ("arena", "constants")
 """Sections that may have two regions: a fast one, and one for what that has no room for."""
 
-Kind = Literal["baremetal", "host", "linux"]
-"""What a program is there: all the software, a native process, a process of a Linux board."""
+Kind = Literal["baremetal", "library", "host", "linux"]
+"""What a program is there: all the software; a library's, in an ecosystem that brings the rest; a
+native process; a process of a Linux board."""
+
+Tested = Literal["run", "compiled", "data"]
+"""What the tests do with a board's firmware: run it (in an emulator, or here), compile all of it
+that comes from here, or nothing but read the board file."""
 
 _T = TypeVar("_T")
 
@@ -60,7 +65,8 @@ class Emulator:
     machine: str
     args: tuple[str, ...]
     icount: tuple[str, ...]
-    """Arguments that tie virtual time to instructions: one instruction is one nanosecond."""
+    """Arguments that tie virtual time to instructions: one instruction is one nanosecond. None for
+    an emulator that counts cycles."""
     counter_hz: int
     """Rate of the port's counter in virtual time: SysTick (processor clock) on a Cortex-M."""
 
@@ -103,8 +109,15 @@ class Board:
     name: str
     title: str
     kind: Kind
+    ecosystem: str
+    """Of a library: the folder in codegen/ecosystems that gives it its form; "" elsewhere."""
+    target: str
+    """What the ecosystem itself calls the board; "" elsewhere."""
+    tested: Tested
     soc: str
     core: str
+    cores: int
+    """How many a Linux board has; 1 on others."""
     isa: tuple[str, ...]
     """Kernel instruction sets in order of preference; the last is "portable"."""
     gcc_flags: tuple[str, ...]
@@ -122,6 +135,8 @@ class Board:
     spill: tuple[tuple[str, str], ...]
     """Section (see SPREAD) -> name of the slower region that takes what the first has no room
     for; without those that have none."""
+    harvard: bool
+    """Whether data pointers do not reach constants (runtime_c/include/tinyml_flash.h)."""
     stack_bytes: int
     clock_hz: int
     """Processor clock that the port sets up on hardware; 0 for a process."""
@@ -132,7 +147,7 @@ class Board:
     @property
     def is_process(self) -> bool:
         """Whether its programs are processes, which an operating system gives memory."""
-        return self.kind != "baremetal"
+        return self.kind in ("host", "linux")
 
     def region(self, section: str) -> Region:
         """The region that `section` (one of SECTIONS) is placed in. Not for processes."""
@@ -152,7 +167,7 @@ class Board:
         facts = dict(self.defines)
         if not self.is_process:
             facts |= {"TINYML_PORT_CLOCK_HZ": self.clock_hz, "TINYML_PORT_BAUD": self.baud}
-        if self.emulator:
+        if self.emulator and self.emulator.icount:
             ratio = self.emulator.instructions_per_tick
             facts |= {
                 "TINYML_PORT_INSTRUCTIONS_NUMERATOR": ratio.numerator,
@@ -272,7 +287,8 @@ class _Table:
 def _board(name: str, soc: str, table: _Table) -> Board:
     kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
     kind = kinds[table.one_of("kind", tuple(kinds))]
-    bare = kind == "baremetal"
+    bare = kind in ("baremetal", "library")
+    tested: dict[str, Tested] = {tested: tested for tested in get_args(Tested)}
     isa = table.strings("isa")
     if not isa or isa[-1] != "portable":
         raise table.error("isa", 'must end with "portable", which has every kernel')
@@ -282,8 +298,12 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         name=name,
         title=table.take("title", str),
         kind=kind,
+        ecosystem=table.take("ecosystem", str) if kind == "library" else "",
+        target=table.take("target", str) if kind == "library" else "",
+        tested=tested[table.one_of("tested", tuple(tested))],
         soc=soc,
         core=table.take("core", str),
+        cores=table.positive("cores") if kind == "linux" else 1,
         isa=isa,
         gcc_flags=table.strings("gcc_flags"),
         clang_flags=table.strings("clang_flags"),
@@ -293,6 +313,7 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         regions=regions,
         placement=tuple((section, names[0]) for section, names in placement),
         spill=tuple((section, names[1]) for section, names in placement if len(names) > 1),
+        harvard=table.take("harvard", bool, default=False),
         stack_bytes=table.positive("stack_bytes"),
         clock_hz=table.positive("clock_hz") if bare else 0,
         baud=table.positive("baud") if bare else 0,
@@ -389,13 +410,14 @@ def _user_emulator(table: _Table) -> UserEmulator:
 
 
 def _emulator(table: _Table) -> Emulator:
+    icount = table.strings("icount", [])
     emulator = Emulator(
         program=table.take("program", str),
         package=table.take("package", str),
         machine=table.take("machine", str),
         args=table.strings("args", []),
-        icount=table.strings("icount"),
-        counter_hz=table.positive("counter_hz"),
+        icount=icount,
+        counter_hz=table.positive("counter_hz") if icount else 1,
     )
     table.done()
     return emulator

@@ -33,6 +33,7 @@ from tinyml.cli_options import (
     Loss,
     MacsLimit,
     Model,
+    Optimize,
     Optimizer,
     Patches,
     PatchOps,
@@ -41,6 +42,7 @@ from tinyml.cli_options import (
     Project,
     Schedule,
     Sram,
+    Threads,
     Train,
     Update,
 )
@@ -93,9 +95,14 @@ def plan(
     batch: Batch = 1,
     loss: Loss = "cross-entropy",
     classes: Classes = None,
+    optimize: Optimize = "speed",
+    threads: Threads = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Draw the plan on a page of its own, too.")
     ] = None,
+    compare: Annotated[
+        bool, typer.Option(help="Build code for speed and for size aside, and show what both cost.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Place every buffer, and show the memory each layer (or each step of training) needs."""
@@ -108,9 +115,12 @@ def plan(
         patch_ops=patch_ops,
         feed=feed,
         io=io,
+        optimize=optimize,
+        threads=threads,
     )
     if request is None:
-        _show(pipeline.plan(model, board, html=html, **options), report.plan, as_json)
+        result = pipeline.plan(model, board, html=html, compare=compare, **options)
+        _show(result, report.plan, as_json)
     elif html is not None:
         raise PlanError("--html does not draw training", hint="leave it out, or leave out --train")
     else:
@@ -141,6 +151,8 @@ def build(
     batch: Batch = 1,
     loss: Loss = "cross-entropy",
     classes: Classes = None,
+    optimize: Optimize = "speed",
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Generate the C project and compile the firmware."""
@@ -153,6 +165,8 @@ def build(
         patch_ops=patch_ops,
         feed=feed,
         io=io,
+        optimize=optimize,
+        threads=threads,
     )
     if request is None:
         result = pipeline.build(model, board, out, **options)

@@ -1,7 +1,7 @@
 """Reports for people: Rich tables that fit 80 columns, and progress on standard error."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -14,6 +14,7 @@ from tinyml.errors import TinymlError
 from tinyml.results import (
     BoardList,
     BuildReport,
+    CodeChoice,
     DoctorReport,
     Inspection,
     Mismatch,
@@ -70,6 +71,8 @@ def plan(console: Console, report: PlanReport) -> None:
     )
     if len(report.pareto) > 1:
         console.print(_pareto(report))
+    if report.optimize:
+        console.print(_optimize(report.optimize))
 
 
 def _banks(report: PlanReport) -> Iterator[tuple[str, str]]:
@@ -95,6 +98,31 @@ def _pareto(report: PlanReport) -> Table:
         times = f"{point.macs / report.model_macs:.2f}" if report.model_macs else "-"
         table.add_row(
             "*" if taken else "", f"{point.arena_bytes:,}", f"{point.macs:,}", times, point.schedule
+        )
+    return table
+
+
+def _optimize(choices: Iterable[CodeChoice]) -> Table:
+    """What code made for speed and for size cost."""
+
+    def count(value: int | None) -> str:
+        return "unknown" if value is None else f"{value:,}"
+
+    table = table_of(
+        ("", "left"),
+        ("--optimize", "left"),
+        ("code", "right"),
+        ("constants", "right"),
+        ("instructions", "right"),
+        numbered=False,
+    )
+    for each in choices:
+        table.add_row(
+            "*" if each.taken else "",
+            each.optimize,
+            count(each.code_bytes),
+            count(each.const_bytes),
+            count(each.instructions),
         )
     return table
 
@@ -229,9 +257,11 @@ def outputs(console: Console, report: RunReport) -> None:
 
 def boards(console: Console, report: BoardList) -> None:
     """All boards."""
-    table = table_of(("board", "left"), ("what it is", "left"), numbered=False)
+    table = table_of(("board", "left"), ("what it is", "left"), ("tests", "left"), numbered=False)
+    words = {"run": "run", "compiled": "compile", "data": "read data"}
     for board in report.boards:
-        table.add_row(board.name, escape(board.title))
+        how = words[board.tested] + (f" in {board.emulator}" if board.emulator else "")
+        table.add_row(board.name, escape(board.title), escape(how))
     console.print(table)
 
 

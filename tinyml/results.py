@@ -121,6 +121,18 @@ class BankProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeChoice:
+    """What `--optimize` leads to; bytes of a whole firmware, None where they are not known."""
+
+    optimize: str
+    taken: bool
+    code_bytes: int | None
+    const_bytes: int | None
+    instructions: int | None
+    """A prediction, as for layers."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport(Result):
     """The memory plan of a model on a board."""
 
@@ -143,6 +155,8 @@ class PlanReport(Result):
     picture: str = field(default="", metadata={"json": False})
     banks: tuple[BankPlan, ...] = ()
     """Where the arena takes more than the fastest region of the board."""
+    optimize: tuple[CodeChoice, ...] = ()
+    """For this schedule, where firmware has to fit a flash and both were looked at."""
 
     def to_json(self) -> dict[str, Any]:
         """The report without the picture, which is for people."""
@@ -258,6 +272,8 @@ class BoardInfo:
     flash_bytes: int
     sram_bytes: int
     emulator: str
+    tested: str
+    """"run", "compiled" or "data": see `tinyml.board.Tested`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@
  *  - accumulate: `_begin`, then `_row` for every input row, then `_end`; acc is the scratch.
  *  - whole: one call computes whole tensors.
  *
+ * A kernel whose name ends with that of an instruction set (mve, neon) and that is declared next to
+ * one without computes the same, for cores that have it.
+ *
  * Kernels marked "in place" allow `out` to start at the same byte as an input that has the
  * output's shape; otherwise inputs and outputs do not overlap.
  */
@@ -19,6 +22,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "tinyml_flash.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -60,8 +65,8 @@ typedef struct {
   int32_t act_max;
   int32_t rescale; /* TINYML_RESCALE_... */
   int32_t left;
-  const int8_t *weights;
-  const int32_t *channels;
+  const TINYML_FLASH int8_t *weights;
+  const TINYML_FLASH int32_t *channels;
 } tinyml_filters;
 
 #define TINYML_CHANNEL_WORDS 3
@@ -303,16 +308,34 @@ void tinyml_depthwise_conv_7x7_s8_dsp(const tinyml_depthwise_conv_square_s8_dsp_
                                       const tinyml_span *span, const int8_t *const *rows,
                                       int8_t *out);
 
-/* tinyml_depthwise_conv_s8 for cores with Helium, with one output channel for each input channel,
- * and within the limits below.
+/* Depthwise convolution with a kernel of 3x3, a stride_x of 1 or 2, no dilation and one output
+ * channel for each input channel, for cores with Helium.
+ *
+ * filters.blocks: for each channel its bias, less input_zero_point * sum(weights); its multiplier;
+ * a word of the shift to the right, negated, the one to the left, and whether there is one to the
+ * right, a byte each; a zero; its weights, a word for each column; and a zero. The scratch holds
+ * the columns that so many output pixels see, of sixteen channels. */
+typedef struct {
+  int32_t stride_x;
+  int32_t input_zero_point;
+  int32_t pixels; /* computed together: a multiple of 4, 24 at most */
+  tinyml_mve_filters filters;
+} tinyml_depthwise_conv_3x3_s8_mve_op;
+
+#define TINYML_DEPTHWISE_CONV_3X3_S8_MVE_SCRATCH(stride_x, pixels) \
+  (64 * (((pixels)-1) * (stride_x) + 3))
+
+void tinyml_depthwise_conv_3x3_s8_mve(const tinyml_depthwise_conv_3x3_s8_mve_op *op,
+                                      const tinyml_span *span, const int8_t *const *rows,
+                                      int8_t *out, void *scratch);
+
+/* The same with any kernel, stride and dilation within the limits below.
  *
  * The window of a channel is read as words of four rows, column by column, filled up to vectors of
- * four words. offsets: where each word is in the scratch from the first on. pairs: 1 for windows of
- * three words at a stride of 1; then the fourth is the next column. blocks: a zero; and for each
- * channel its weights, the bytes of the words, with zeros where there is no row or column; its
- * bias, as above; its multiplier; a word of the shift to the right, negated, the one to the left,
- * and whether there is one to the right, a byte each; and a zero. The scratch holds the columns
- * that so many output pixels see of sixteen channels. */
+ * four words. offsets: where each word is in the scratch from the first on. filters.blocks: for
+ * each channel its weights, the bytes of the words, with zeros where there is no row or column; and
+ * four words as above, without the others. The scratch holds the columns that so many output pixels
+ * see of sixteen channels. */
 typedef struct {
   int32_t kernel_height;
   int32_t kernel_width;
@@ -320,7 +343,6 @@ typedef struct {
   int32_t dilation_x;
   int32_t input_zero_point;
   int32_t pixels; /* computed together, 8 or 16 */
-  int32_t pairs;  /* 0 or 1 */
   const int32_t *offsets;
   tinyml_mve_filters filters;
 } tinyml_depthwise_conv_s8_mve_op;
@@ -442,6 +464,10 @@ typedef struct {
  * one. */
 void tinyml_avg_pool_s8(const tinyml_pool_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
+void tinyml_avg_pool_s8_mve(const tinyml_pool_s8_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out);
+void tinyml_avg_pool_s8_neon(const tinyml_pool_s8_op *op, const tinyml_span *span,
+                             const int8_t *const *rows, int8_t *out);
 
 /* The same where one window is the whole map: rows one by one, accumulated. acc:
  * TINYML_AVG_POOL_MAP_S8_SCRATCH bytes. */
@@ -460,10 +486,24 @@ void tinyml_avg_pool_map_s8_row(const tinyml_avg_pool_map_s8_op *op, const int8_
                                 int32_t *acc);
 void tinyml_avg_pool_map_s8_end(const tinyml_avg_pool_map_s8_op *op, const int32_t *acc,
                                 int8_t *out);
+void tinyml_avg_pool_map_s8_mve_begin(const tinyml_avg_pool_map_s8_op *op, int32_t *acc);
+void tinyml_avg_pool_map_s8_mve_row(const tinyml_avg_pool_map_s8_op *op, const int8_t *row,
+                                    int32_t *acc);
+void tinyml_avg_pool_map_s8_mve_end(const tinyml_avg_pool_map_s8_op *op, const int32_t *acc,
+                                    int8_t *out);
+void tinyml_avg_pool_map_s8_neon_begin(const tinyml_avg_pool_map_s8_op *op, int32_t *acc);
+void tinyml_avg_pool_map_s8_neon_row(const tinyml_avg_pool_map_s8_op *op, const int8_t *row,
+                                     int32_t *acc);
+void tinyml_avg_pool_map_s8_neon_end(const tinyml_avg_pool_map_s8_op *op, const int32_t *acc,
+                                     int8_t *out);
 
 /* Maximum of the window's elements inside the map. */
 void tinyml_max_pool_s8(const tinyml_pool_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
+void tinyml_max_pool_s8_mve(const tinyml_pool_s8_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out);
+void tinyml_max_pool_s8_neon(const tinyml_pool_s8_op *op, const tinyml_span *span,
+                             const int8_t *const *rows, int8_t *out);
 
 /* ---- Element-wise, two operands: rows (rows[2]: one row of a, one of b), in place ----------- */
 
@@ -546,6 +586,10 @@ typedef struct {
 
 void tinyml_mul_s8(const tinyml_mul_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+void tinyml_mul_s8_mve(const tinyml_mul_s8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
+void tinyml_mul_s8_neon(const tinyml_mul_s8_op *op, const tinyml_span *span,
+                        const int8_t *const *rows, int8_t *out);
 
 /* min(a, b), max(a, b): both operands and the result have one quantisation */
 typedef struct {
@@ -576,11 +620,15 @@ void tinyml_prelu_s8(const tinyml_prelu_s8_op *op, const tinyml_span *span,
 /* Any function of one byte: table[byte], 256 entries; in place */
 typedef struct {
   int32_t channels;
-  const int8_t *table;
+  const TINYML_FLASH int8_t *table;
 } tinyml_lut_8_op;
 
 void tinyml_lut_8(const tinyml_lut_8_op *op, const tinyml_span *span, const int8_t *const *rows,
                   int8_t *out);
+void tinyml_lut_8_mve(const tinyml_lut_8_op *op, const tinyml_span *span, const int8_t *const *rows,
+                      int8_t *out);
+void tinyml_lut_8_neon(const tinyml_lut_8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
 
 /* real = scale * (q - zero_point) */
 typedef struct {
@@ -635,7 +683,7 @@ void tinyml_pad(const tinyml_pad_op *op, const tinyml_span *span, const int8_t *
  * all inputs but one are NULL. */
 typedef struct {
   int32_t count;
-  const int32_t *bytes;
+  const TINYML_FLASH int32_t *bytes;
 } tinyml_concat_op;
 
 void tinyml_concat(const tinyml_concat_op *op, const tinyml_span *span, const int8_t *const *rows,
@@ -666,8 +714,8 @@ void tinyml_split(const tinyml_split_op *op, const int8_t *in, ...);
 typedef struct {
   int32_t element_bytes;
   int32_t offset;
-  const int32_t *sizes;
-  const int32_t *strides;
+  const TINYML_FLASH int32_t *sizes;
+  const TINYML_FLASH int32_t *strides;
 } tinyml_strided_copy_op;
 
 void tinyml_strided_copy(const tinyml_strided_copy_op *op, const int8_t *in, int8_t *out);
@@ -677,7 +725,7 @@ void tinyml_strided_copy(const tinyml_strided_copy_op *op, const int8_t *in, int
 /* Nearest neighbour, rows (rows[1]): output pixel x is input pixel columns[x] - pad_left. */
 typedef struct {
   int32_t pixel_bytes;
-  const int16_t *columns;
+  const TINYML_FLASH int16_t *columns;
 } tinyml_resize_nearest_op;
 
 void tinyml_resize_nearest(const tinyml_resize_nearest_op *op, const tinyml_span *span,
@@ -688,10 +736,10 @@ void tinyml_resize_nearest(const tinyml_resize_nearest_op *op, const tinyml_span
  * pixel and of the lower row (indexed by the output row y), in 1/1024. */
 typedef struct {
   int32_t channels;
-  const int16_t *left;
-  const int16_t *right;
-  const int16_t *x_weights;
-  const int16_t *y_weights;
+  const TINYML_FLASH int16_t *left;
+  const TINYML_FLASH int16_t *right;
+  const TINYML_FLASH int16_t *x_weights;
+  const TINYML_FLASH int16_t *y_weights;
 } tinyml_resize_bilinear_s8_op;
 
 void tinyml_resize_bilinear_s8(const tinyml_resize_bilinear_s8_op *op, const tinyml_span *span,
@@ -714,6 +762,12 @@ typedef struct {
 void tinyml_mean_hw_s8_begin(const tinyml_mean_hw_s8_op *op, int32_t *acc);
 void tinyml_mean_hw_s8_row(const tinyml_mean_hw_s8_op *op, const int8_t *row, int32_t *acc);
 void tinyml_mean_hw_s8_end(const tinyml_mean_hw_s8_op *op, const int32_t *acc, int8_t *out);
+void tinyml_mean_hw_s8_mve_begin(const tinyml_mean_hw_s8_op *op, int32_t *acc);
+void tinyml_mean_hw_s8_mve_row(const tinyml_mean_hw_s8_op *op, const int8_t *row, int32_t *acc);
+void tinyml_mean_hw_s8_mve_end(const tinyml_mean_hw_s8_op *op, const int32_t *acc, int8_t *out);
+void tinyml_mean_hw_s8_neon_begin(const tinyml_mean_hw_s8_op *op, int32_t *acc);
+void tinyml_mean_hw_s8_neon_row(const tinyml_mean_hw_s8_op *op, const int8_t *row, int32_t *acc);
+void tinyml_mean_hw_s8_neon_end(const tinyml_mean_hw_s8_op *op, const int32_t *acc, int8_t *out);
 
 /* Mean over width, int8, rows (rows[1]). */
 typedef struct {
@@ -725,15 +779,19 @@ typedef struct {
 
 void tinyml_mean_w_s8(const tinyml_mean_w_s8_op *op, const tinyml_span *span,
                       const int8_t *const *rows, int8_t *out);
+void tinyml_mean_w_s8_mve(const tinyml_mean_w_s8_op *op, const tinyml_span *span,
+                          const int8_t *const *rows, int8_t *out);
+void tinyml_mean_w_s8_neon(const tinyml_mean_w_s8_op *op, const tinyml_span *span,
+                           const int8_t *const *rows, int8_t *out);
 
 /* Mean over any dimensions, int8, whole. Kept and reduced dimensions are separate lists of
  * TINYML_MEAN_RANK sizes and input strides. */
 #define TINYML_MEAN_RANK 3
 typedef struct {
-  const int32_t *kept_sizes;
-  const int32_t *kept_strides;
-  const int32_t *reduced_sizes;
-  const int32_t *reduced_strides;
+  const TINYML_FLASH int32_t *kept_sizes;
+  const TINYML_FLASH int32_t *kept_strides;
+  const TINYML_FLASH int32_t *reduced_sizes;
+  const TINYML_FLASH int32_t *reduced_strides;
   int32_t zero_points; /* input zero point * number of elements reduced */
   int32_t output_zero_point;
   tinyml_scale output; /* with 1 / number of elements reduced in it */

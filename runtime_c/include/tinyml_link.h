@@ -102,7 +102,9 @@ extern "C" {
 #define TINYML_LINK_PROTOCOL 6
 
 /* Data bytes that fit into one frame; sets the size of the receive buffer. */
-#ifndef TINYML_LINK_PAYLOAD
+#if !defined(TINYML_LINK_PAYLOAD) && defined(__AVR__)
+#define TINYML_LINK_PAYLOAD 32 /* a request fits the 64 bytes in which Arduino gathers them */
+#elif !defined(TINYML_LINK_PAYLOAD)
 #define TINYML_LINK_PAYLOAD 192
 #endif
 

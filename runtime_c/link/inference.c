@@ -152,7 +152,7 @@ tinyml_link_status tinyml_link_push(const uint8_t *fields) {
   const tinyml_model_info *model = server->config->model;
   const uint16_t row = get16(fields + INVOKE_FIELDS);
   if (model->push_row == NULL) return TINYML_LINK_BAD_COMMAND;
-  if (tinyml_crc32(0, server->config->row, model->row_bytes) != get32(fields)) {
+  if (tinyml_crc32(0, server->config->row, (size_t)model->row_bytes) != get32(fields)) {
     return TINYML_LINK_BAD_INPUTS;
   }
   if (row != 0 && row != server->next_row) return TINYML_LINK_BAD_ROW;

@@ -61,7 +61,7 @@ static void hello(void) {
 }
 
 /* Where a space lies; NULL if there is no such space. */
-static const uint8_t *find_space(uint8_t space, uint16_t index, size_t *bytes) {
+static const uint8_t *find_space(uint8_t space, uint16_t index, uint32_t *bytes) {
   const tinyml_model_info *model = server->config->model;
   const tinyml_training_info *training = server->config->training;
   const char *text = NULL;
@@ -106,7 +106,7 @@ static const uint8_t *find_space(uint8_t space, uint16_t index, size_t *bytes) {
       break;
   }
   if (text != NULL) {
-    *bytes = strlen(text);
+    *bytes = (uint32_t)strlen(text);
     return (const uint8_t *)text;
   }
   if (region != NULL) {
@@ -117,15 +117,14 @@ static const uint8_t *find_space(uint8_t space, uint16_t index, size_t *bytes) {
 }
 
 static void read_space(const uint8_t *fields) {
-  size_t bytes = 0;
+  uint32_t bytes = 0;
   const uint8_t *data = find_space(fields[0], get16(fields + 1), &bytes);
   const uint32_t offset = get32(fields + 3);
-  size_t n = get16(fields + 7);
+  uint32_t n = get16(fields + 7);
   if (data == NULL || offset > bytes) {
     answer_status(TINYML_LINK_BAD_RANGE);
     return;
   }
-  const uint32_t size = (uint32_t)bytes;
   if (n > bytes - offset) n = bytes - offset;
   if (n > TINYML_LINK_PAYLOAD) n = TINYML_LINK_PAYLOAD;
   if (fields[0] != TINYML_LINK_ARENA) {
@@ -135,7 +134,7 @@ static void read_space(const uint8_t *fields) {
     if (offset < first && n > first - offset) n = first - offset;
     data = tinyml_link_place(offset);
   }
-  answer(TINYML_LINK_OK, &size, sizeof size, data, n);
+  answer(TINYML_LINK_OK, &bytes, sizeof bytes, data, (size_t)n);
 }
 
 /* INVOKE, PUSH and TRAIN: what must not run twice. */
@@ -154,9 +153,9 @@ static void run_once(tinyml_link_status (*request)(const uint8_t *fields), const
 
 static void paint(uint8_t pattern) {
   server->next_row = 0;
-  memset(server->config->arena, pattern, first_bytes());
+  memset(server->config->arena, pattern, (size_t)first_bytes());
   if (server->config->more != NULL) {
-    memset(server->config->more, pattern, server->config->model->more_bytes);
+    memset(server->config->more, pattern, (size_t)server->config->model->more_bytes);
   }
   tinyml_port_paint_stack(pattern);
   answer_status(TINYML_LINK_OK);

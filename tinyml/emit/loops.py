@@ -37,6 +37,8 @@ class RowLoopView:
     span: tuple[str, ...]
     """The definition of the horizontal geometry."""
     call: tuple[str, ...]
+    workers: int
+    """How many threads share the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,11 @@ def _row_loop(ctx: Context, loop: RowLoop) -> Driven:
         place = f"{name} + {access.batch_bytes} * n" if moves else name
         y = "y" if loop.out_height > 1 else ""
         rows.append(_rows(ctx, access, at, name, (place,), y, _indent(loop)))
-    pointers.append(PointerView("out", "int8_t", ctx.whole(ctx.results[0]), steps=many))
+    shared = ctx.call.workers > 1
+    first = (f"{loop.out_row_bytes} * first",) if shared else ()
+    pointers.append(
+        PointerView("out", "int8_t", ctx.whole(ctx.results[0]), steps=many, offsets=first)
+    )
     view = RowLoopView(
         batches=loop.batches,
         height=loop.out_height,
@@ -152,6 +158,7 @@ def _row_loop(ctx: Context, loop: RowLoop) -> Driven:
         rows=tuple(rows),
         span=_span(_fields(loop.span), constant=True),
         call=_row_call(ctx, loop, "y" if loop.out_height > 1 else "0", _indent(loop)),
+        workers=ctx.call.workers,
     )
     return tuple(pointers), view
 
@@ -251,7 +258,7 @@ def _row_count(loop: RowLoop) -> int:
 
 def _constant(ctx: Context, access: RowAccess, name: str) -> str:
     assert access.constant is not None
-    return ctx.table(access.constant, name)
+    return ctx.table(access.constant, name, operand=True)
 
 
 def _indent(loop: RowLoop) -> int:
@@ -327,7 +334,8 @@ def _whole_call(ctx: Context, loop: WholeCall) -> Driven:
         if table is None:
             arguments.append("NULL")
             continue
-        pointers.append(PointerView(name, f"const {table.ctype}", ctx.table(table, name), False))
+        source = ctx.table(table, name, operand=True)
+        pointers.append(PointerView(name, f"const {table.ctype}", source, False))
         arguments.append(name)
     results = [
         PointerView(numbered("out", i, len(outputs)), ctype, ctx.whole(tensor))

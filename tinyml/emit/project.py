@@ -1,12 +1,13 @@
 """A plan as a folder of C that builds without Python, and as the `Project` that names its parts."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinyml.board import Board, load_board
+from tinyml.emit.ecosystem import additions, arranged, load_ecosystem
 from tinyml.emit.fit import check_fit
 from tinyml.emit.flags import LINKER_SCRIPT, gcc_flags
 from tinyml.emit.manifest import MANIFEST, Manifest, make_manifest, read_manifest
@@ -18,6 +19,8 @@ from tinyml.emit.train_view import TrainView
 from tinyml.emit.view import ModelView, model_view
 from tinyml.errors import BuildError, ModelError
 from tinyml.kernels.call import KernelCall
+from tinyml.kernels.registry import kernels
+from tinyml.options import PlanOptions
 from tinyml.planning import Plan
 from tinyml.schedule.copies import RECOMPUTED
 
@@ -31,7 +34,7 @@ class Training:
 
     view: Callable[[TablePool, str], TrainView]
     """From the tables of the project, and the prefix of its names."""
-    calls: Sequence[KernelCall]
+    calls: Collection[KernelCall]
     """Of a training step."""
     record: Mapping[str, Any]
     """For the manifest."""
@@ -70,6 +73,16 @@ class Project:
         return _sources(self.manifest.files)
 
     @property
+    def optimize(self) -> str:
+        """What its code is made for: "speed" or "size"."""
+        return _optimize(self.manifest.options)
+
+    @property
+    def hot_sources(self) -> tuple[str, ...]:
+        """Those of `sources` in which most time goes by."""
+        return _hot(op.kernel for op in self.manifest.ops if op.macs)
+
+    @property
     def include_dirs(self) -> tuple[str, ...]:
         """Where headers are, relative to `root`."""
         return _include_dirs(self.manifest.files)
@@ -99,9 +112,9 @@ def emit(
     view = _view(plan, board, name, training)
     check_fit(plan, view, board)
     calls = (*plan.calls.values(), *(training.calls if training else ()))
-    files = _render_all(calls, board, view, source)
+    files = _render_all(calls, board, view, source, _optimize(options or {}))
     identity = _identity(files)
-    files |= _model_c(replace(view, identity=identity))
+    files |= _formed(_model_c(replace(view, identity=identity)), board)
     manifest = make_manifest(
         plan,
         name=view.name,
@@ -144,13 +157,16 @@ def _view(plan: Plan, board: Board, name: str, training: Training | None) -> Mod
 
 
 def _render_all(
-    calls: Sequence[KernelCall], board: Board, view: ModelView, source: bytes
+    calls: Collection[KernelCall], board: Board, view: ModelView, source: bytes, optimize: str
 ) -> dict[str, bytes]:
     """Every file of the project but the manifest."""
     learns = view.training is not None
     files = runtime_files(calls, board, training=learns)
     templates = (*_C_FILES, *(_TRAIN_FILES if learns else ()))
     files |= {path.format(view.name): _text(template, view) for path, template in templates}
+    if board.kind == "library":
+        files = _formed(files, board) | additions(view, board, load_ecosystem(board.ecosystem))
+        return dict(sorted({**files, MODEL_FILE: source}.items()))
     files["main.c"] = _text("project/main.c.j2", view, board=board)
     if not board.is_process:
         files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)
@@ -159,11 +175,17 @@ def _render_all(
         view,
         board=board,
         sources=_sources(files),
-        flags=gcc_flags(board, _include_dirs(files)),
+        flags=gcc_flags(board, _include_dirs(files), optimize),
+        hot_sources=_hot(op.kernel for op in view.ops if op.macs),
     )
     files["README.md"] = _text("project/README.md.j2", view, board=board)
     files[MODEL_FILE] = source
     return dict(sorted(files.items()))
+
+
+def _formed(files: dict[str, bytes], board: Board) -> dict[str, bytes]:
+    """C files where the board's projects have them."""
+    return arranged(files, load_ecosystem(board.ecosystem)) if board.ecosystem else files
 
 
 def _model_c(view: ModelView) -> dict[str, bytes]:
@@ -172,6 +194,19 @@ def _model_c(view: ModelView) -> dict[str, bytes]:
 
 def _text(template: str, view: ModelView, **values: Any) -> bytes:
     return render(template, model=view, **values).encode()
+
+
+def _optimize(options: Mapping[str, Any]) -> str:
+    """That of `PlanOptions`."""
+    return str(options.get("optimize", PlanOptions().optimize))
+
+
+def _hot(names: Iterable[str]) -> tuple[str, ...]:
+    """Of the kernels called so, which multiply and accumulate, the sources whose loops are left to
+    the compiler: those for an instruction set are written down as instructions or nearly so."""
+    called = frozenset(names)
+    found = {k.source for k in kernels() if k.name in called and k.isa == "portable"}
+    return tuple(sorted(f"runtime/src/{source}" for source in found))
 
 
 def _identity(files: Mapping[str, bytes]) -> str:
@@ -184,7 +219,7 @@ def _identity(files: Mapping[str, bytes]) -> str:
 
 
 def _sources(files: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(sorted(path for path in files if path.endswith((".c", ".S"))))
+    return tuple(sorted(path for path in files if path.endswith((".c", ".cpp", ".S"))))
 
 
 def _include_dirs(files: Mapping[str, Any]) -> tuple[str, ...]:

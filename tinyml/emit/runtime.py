@@ -1,7 +1,7 @@
 """Which files of the C runtime a project carries: those that it uses, and no others."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tinyml.board import Board
@@ -13,11 +13,14 @@ from tinyml.resources import runtime_dir
 _BEGIN = "src/train/begin.c"
 """What every training step begins with."""
 
+THREADS = "threads/threads.c"
+"""What runs the rows of a layer in threads."""
+
 _QUOTED_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
 def runtime_files(
-    calls: Iterable[KernelCall], board: Board, *, training: bool = False
+    calls: Collection[KernelCall], board: Board, *, training: bool = False
 ) -> dict[str, bytes]:
     """Path in the project -> content.
 
@@ -27,6 +30,8 @@ def runtime_files(
     """
     root = runtime_dir()
     wanted: dict[Path, str] = {}
+    if any(call.workers > 1 for call in calls):
+        wanted[root / THREADS] = f"runtime/{THREADS}"
     for source in kernel_sources(calls):
         wanted[root / source] = f"runtime/{source}"
     for path in _files(root / "link"):
@@ -38,7 +43,7 @@ def runtime_files(
     for folder in board.port:
         for path in _files(root / "port" / folder):
             wanted[path] = f"port/{folder}/{path.name}"
-    if not board.is_process:
+    if board.kind == "baremetal":
         for path in _files(root / FREESTANDING):
             wanted[path] = f"{FREESTANDING}/{path.name}"
     for name in ("tinyml.h", "tinyml_generated.h"):
@@ -57,7 +62,7 @@ def _storages(board: Board) -> tuple[str, ...]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in {".c", ".h", ".S"})
+    return sorted(path for path in folder.iterdir() if path.suffix in {".c", ".cpp", ".h", ".S"})
 
 
 def _included(content: Mapping[Path, bytes], root: Path) -> set[Path]:

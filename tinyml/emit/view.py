@@ -96,6 +96,8 @@ class ModelView:
     buffers: tuple[str, ...]
     segments: tuple[SegmentView, ...]
     tables: tuple[TableView, ...]
+    flash: str
+    """What the types of constants have for their address space, with a space; mostly ""."""
     headers: tuple[str, ...]
     """What the code includes beside its own header."""
     training: TrainView | None
@@ -167,8 +169,9 @@ def model_view(
 ) -> ModelView:
     """The view of a plan; `name` replaces the graph's name as the prefix of all identifiers.
 
-    `board` says how many regions there are for tables (None: one). `training` is what the model
-    learns by, with its tables in `tables`: then arena and tables are those of both.
+    `board` says how many regions there are for tables, and how they are addressed (None: one,
+    as data). `training` is what the model learns by, with its tables in `tables`: then arena and
+    tables are those of both.
     Raises UnsupportedError where an output of the model is a constant, or nothing is computed.
     """
     if not plan.schedule.order:
@@ -178,16 +181,17 @@ def model_view(
     graph, memory = plan.graph, plan.memory
     prefix = model_name(name or graph.name)
     producers, streamed = graph.producers(), streamed_rows(plan)
-    tables = TablePool(prefix) if tables is None else tables
-    headers = [f"{prefix}_parameters.h"] if training is not None else []
+    flash = "TINYML_FLASH " if board is not None and board.harvard else ""
+    tables = TablePool(prefix, flash) if tables is None else tables
     feed = feed_view(plan, streamed)
     functions = Namer(f"{prefix}_{what}" for what in _FUNCTIONS)
     views = OpViews(plan, tables, functions, producers, streamed)
     segments = segment_views(plan, views, functions, feed)
     ops = [op for segment in segments for op in segment.ops]
-    kernel_headers = ["tinyml_kernels.h"] if any(op.loop.kind != "alias" for op in ops) else []
+    more_headers = ["tinyml_kernels.h"] if any(op.loop.kind != "alias" for op in ops) else []
+    more_headers += ["tinyml_threads.h"] if any(op.shared for op in ops) else []
     if training is not None:
-        kernel_headers.append("tinyml_train.h")
+        more_headers += ["tinyml_train.h", f"{prefix}_parameters.h"]
     two = banked(memory)
     touched = [op.ends for op in ops] + ([feed.ends] if feed else [])
     arena_bytes = max(memory.arena_bytes, training.arena_bytes if training is not None else 0)
@@ -244,9 +248,8 @@ def model_view(
         buffers=_arena_map(plan, producers, streamed),
         segments=segments,
         tables=tables.views(constants_room(len(ops), board)),
-        headers=tuple(
-            sorted((f"{prefix}_weights.h", "tinyml_generated.h", *kernel_headers, *headers))
-        ),
+        flash=flash,
+        headers=tuple(sorted((f"{prefix}_weights.h", "tinyml_generated.h", *more_headers))),
         training=training,
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tinyml.board import Board
 from tinyml.errors import BoardError, BuildError
-from tinyml.runners import host, qemu, serial_port
+from tinyml.runners import host, qemu, serial_port, simavr
 from tinyml.runners.stream import Stream
 
 __all__ = ["Stream", "open_target"]
@@ -23,12 +23,18 @@ def open_target(
     """
     if port is not None and board.is_process:
         raise BoardError(f"board {board.name} has no serial port", hint="leave out --port")
+    if port is None and not board.is_process and board.emulator is None:
+        raise BoardError(
+            f"board {board.name} has no emulator", hint="give the serial port of a board: --port"
+        )
     if port is None and not elf.is_file():
         raise BuildError(f"there is no firmware {elf}", hint="build it first: tinyml build")
     if port is not None:
         target = serial_port.run(port, board.baud)
     elif board.is_process:
         target = host.run(elf, board.user_emulator, counting=counting)
+    elif board.emulator is not None and board.emulator.program == simavr.PROGRAM:
+        target = simavr.run(board, elf)
     else:
         target = qemu.run(board, elf, counting=counting)
     with target as stream:

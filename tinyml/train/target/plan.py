@@ -6,11 +6,12 @@ in RAM beside the arena.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 from tinyml import memory
 from tinyml.board import Board
-from tinyml.choose import Choice, choose
+from tinyml.choose import Binders, Choice, choose
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels import bind
@@ -63,7 +64,7 @@ def plan_training(
 
     PlanError, with the least that would do, where they do not fit.
     """
-    _check_options(request, options)
+    _check_options(request, options, board)
     budget, found = options.sram, None
     for _ in range(AUTO_ROUNDS):
         try:
@@ -99,7 +100,12 @@ def _too_little(graph: Graph, found: TrainPlan, sram: int) -> PlanError:
     )
 
 
-def _check_options(request: TrainRequest, options: PlanOptions) -> None:
+def _check_options(request: TrainRequest, options: PlanOptions, board: Board) -> None:
+    if board.kind == "library":
+        raise PlanError(
+            f"board '{board.name}' takes a library, and libraries do not train in this version",
+            hint="choose another board ('tinyml boards'), or leave out --train",
+        )
     if request.precision != Precision.INT8.value:
         raise PlanError(
             "--precision float32 runs on the host only, in this version",
@@ -114,6 +120,12 @@ def _check_options(request: TrainRequest, options: PlanOptions) -> None:
         raise PlanError(
             "--schedule and --macs-limit do not go with --train, whose plan has two parts",
             hint="leave them out; --sram limits both",
+        )
+    if options.optimize != PlanOptions().optimize or options.threads not in (None, 1):
+        raise PlanError(
+            "--optimize and --threads do not go with --train, whose steps are made for speed and "
+            "run in one thread",
+            hint="leave them out",
         )
 
 
@@ -202,13 +214,13 @@ def _inference(
         assert isinstance(call, TrainCall)
         return _as_kernel(graph, call, learns)
 
-    wanted = replace(options, sram=room)
+    wanted, binders = replace(options, sram=room), Binders(bound, partial(bound, flatten=False))
     try:
-        return choose(prepared.graph, board, wanted, bound)
+        return choose(prepared.graph, board, wanted, binders)
     except PlanError:
         if room is None:
             raise
-        return choose(prepared.graph, board, replace(options, sram=None), bound)
+        return choose(prepared.graph, board, replace(options, sram=None), binders)
 
 
 def _as_kernel(graph: Graph, call: TrainCall, learns: Mapping[str, str]) -> KernelCall:
