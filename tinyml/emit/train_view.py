@@ -98,6 +98,7 @@ class TrainView:
     banked: bool = False
     pushed: bool = False
     pulled: bool = False
+    flash: str = ""
 
     @property
     def lasting_bytes(self) -> int:
