@@ -5,8 +5,8 @@
 #
 # Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator), linux (the same
 # for 64-bit Arm boards with Linux), riscv (the same for RISC-V), avr (compiler, Arduino core and
-# simulator for AVR), host (C and C++ compilers for the tests). Does nothing, and takes no time, when
-# all is there.
+# simulator for AVR), host (C and C++ compilers and CMake for the tests). Does nothing, and takes no
+# time, when all is there.
 set -euo pipefail
 
 python=$1
@@ -56,6 +56,7 @@ for group in "$@"; do
     host)
       need "gcc libc6-dev" compiles gcc
       need "g++" command -v g++
+      need "cmake make" command -v cmake
       ;;
     *)
       echo "install_tools.sh: unknown group '$group'" >&2

@@ -244,6 +244,24 @@ def run(
 
 
 @app.command()
+def flash(
+    project: Project,
+    port: Port = None,
+    tool: Annotated[
+        str | None, typer.Option(help="One of the board's tools; else the first installed.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the command, and do nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Put the firmware on its board: by a programmer, or over ssh."""
+    ask = _ask if sys.stdin.isatty() and not as_json else None
+    result = pipeline.flash(project, port=port, tool=tool, dry_run=dry_run, ask=ask)
+    _show(result, report.flash, as_json)
+
+
+@app.command()
 def boards(as_json: Json = False) -> None:
     """List the boards that firmware can be built for."""
     _show(pipeline.boards(), report.boards, as_json)
@@ -279,6 +297,16 @@ def _request(
             hint="such as --train last=2",
         )
     return None if train is None else given
+
+
+def _ask(question: str, answers: Sequence[str]) -> int:
+    """The index of the answer that the user gives by number."""
+    for index, answer in enumerate(answers, 1):
+        typer.echo(f"  {index}  {answer}", err=True)
+    while True:
+        number: int = typer.prompt(question, type=int, err=True)
+        if 1 <= number <= len(answers):
+            return number - 1
 
 
 def _show_version(value: bool) -> None:

@@ -96,6 +96,8 @@ Classes = Annotated[
 ]
 Port = Annotated[
     str | None,
-    typer.Option(help="A serial port such as /dev/ttyUSB0, or socket://host:port."),
+    typer.Option(
+        help="A serial port such as /dev/ttyACM0, socket://host:port, or ssh://user@host."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -16,6 +16,7 @@ from tinyml.compare import code_choices
 from tinyml.doctor import diagnose
 from tinyml.emit import emit, open_project
 from tinyml.errors import PlanError
+from tinyml.flash import flash_project
 from tinyml.ir.graph import Array, Graph
 from tinyml.link import Progress
 from tinyml.options import OptionArguments, PlanOptions
@@ -25,12 +26,14 @@ from tinyml.results import (
     BoardList,
     BuildReport,
     DoctorReport,
+    FlashReport,
     Inspection,
     PlanReport,
     ProfileReport,
     RunReport,
     VerifyReport,
 )
+from tinyml.runners.usb import Ask
 from tinyml.train.target.build import emit_training, plan_report
 from tinyml.train.target.plan import TrainPlan, plan_training
 from tinyml.train.target.request import TrainRequest
@@ -91,7 +94,10 @@ def build(
         source=model.read_bytes(),
         options=options.to_json(),
     )
-    return describe.build_report(toolchain.build(project, compiler))
+    firmware = toolchain.build(project, compiler)
+    if target.is_process:
+        toolchain.build_library(project, compiler)
+    return describe.build_report(firmware)
 
 
 def plan_learning(
@@ -200,6 +206,18 @@ def run(
 ) -> RunReport:
     """One inference on the target; `inputs` has an array for each input of the model."""
     return run_project(open_project(project), inputs, port=port, progress=progress)
+
+
+def flash(
+    project: Path,
+    *,
+    port: str | None = None,
+    tool: str | None = None,
+    dry_run: bool = False,
+    ask: Ask | None = None,
+) -> FlashReport:
+    """Put the firmware on its board; for the keywords see `flash_project`."""
+    return flash_project(open_project(project), port=port, tool=tool, dry_run=dry_run, ask=ask)
 
 
 def boards() -> BoardList:

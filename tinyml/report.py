@@ -16,6 +16,7 @@ from tinyml.results import (
     BuildReport,
     CodeChoice,
     DoctorReport,
+    FlashReport,
     Inspection,
     Mismatch,
     PlanReport,
@@ -253,6 +254,17 @@ def outputs(console: Console, report: RunReport) -> None:
         more = f" ... {len(values):,} in all (--json has them)"
         line = f"{name} {_shape(report.shapes[name])}: {shown}"
         console.print(escape(line + (more if len(values) > VALUES_SHOWN else "")), highlight=False)
+
+
+def flash(console: Console, report: FlashReport) -> None:
+    """What was done, and how to go on; of a dry run nothing but the command."""
+    if not report.done:
+        print(report.command, file=console.file)
+        return
+    port = f" --port {report.port}" if report.port else " --port PORT"
+    console.print(f"flashed    {escape(report.board)} by {escape(report.tool)}", highlight=False)
+    line = f"next       tinyml verify {report.project}{port}"
+    console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def boards(console: Console, report: BoardList) -> None:

@@ -263,6 +263,20 @@ class RunReport(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class FlashReport(Result):
+    """Firmware put on a board, or what would do that."""
+
+    project: str
+    board: str
+    tool: str
+    command: str
+    """The command line, for a shell."""
+    port: str
+    """Where the board is; "" where the tool looks for it."""
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BoardInfo:
     """One line of the board list."""
 

@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinyml.board import Board, load_board
+from tinyml.emit.cmake import cmake_files
 from tinyml.emit.ecosystem import additions, arranged, load_ecosystem
 from tinyml.emit.fit import check_fit
-from tinyml.emit.flags import LINKER_SCRIPT, gcc_flags
+from tinyml.emit.flags import LINKER_SCRIPT, SHARED, SHARED_LINK, gcc_flags
 from tinyml.emit.manifest import MANIFEST, Manifest, make_manifest, read_manifest
 from tinyml.emit.names import model_name
 from tinyml.emit.render import render
@@ -18,11 +19,13 @@ from tinyml.emit.tables import TablePool
 from tinyml.emit.train_view import TrainView
 from tinyml.emit.view import ModelView, model_view
 from tinyml.errors import BuildError, ModelError
+from tinyml.ir.graph import Tensor
 from tinyml.kernels.call import KernelCall
 from tinyml.kernels.registry import kernels
 from tinyml.options import PlanOptions
 from tinyml.planning import Plan
 from tinyml.schedule.copies import RECOMPUTED
+from tinyml.standalone import library
 
 MODEL_FILE = "model.tflite"
 """The model that the project was made from, so that its folder is enough to verify it."""
@@ -83,9 +86,19 @@ class Project:
         return _hot(op.kernel for op in self.manifest.ops if op.macs)
 
     @property
+    def model_sources(self) -> tuple[str, ...]:
+        """Those of them that are the model and its kernels, without the firmware around them."""
+        return _model_sources(self.manifest.files)
+
+    @property
     def include_dirs(self) -> tuple[str, ...]:
         """Where headers are, relative to `root`."""
         return _include_dirs(self.manifest.files)
+
+
+def library_file(name: str) -> str:
+    """Path of the shared library of the model `name`, in the project of a process board."""
+    return f"python/{name}/lib{name}.so"
 
 
 def emit(
@@ -112,7 +125,7 @@ def emit(
     view = _view(plan, board, name, training)
     check_fit(plan, view, board)
     calls = (*plan.calls.values(), *(training.calls if training else ()))
-    files = _render_all(calls, board, view, source, _optimize(options or {}))
+    files = _render_all(plan, calls, board, view, source, _optimize(options or {}))
     identity = _identity(files)
     files |= _formed(_model_c(replace(view, identity=identity)), board)
     manifest = make_manifest(
@@ -157,9 +170,14 @@ def _view(plan: Plan, board: Board, name: str, training: Training | None) -> Mod
 
 
 def _render_all(
-    calls: Collection[KernelCall], board: Board, view: ModelView, source: bytes, optimize: str
+    plan: Plan,
+    calls: Collection[KernelCall],
+    board: Board,
+    view: ModelView,
+    source: bytes,
+    optimize: str,
 ) -> dict[str, bytes]:
-    """Every file of the project but the manifest."""
+    """Every file of the project but the manifest; `calls` are those of `plan` and of training."""
     learns = view.training is not None
     files = runtime_files(calls, board, training=learns)
     templates = (*_C_FILES, *(_TRAIN_FILES if learns else ()))
@@ -168,19 +186,56 @@ def _render_all(
         files = _formed(files, board) | additions(view, board, load_ecosystem(board.ecosystem))
         return dict(sorted({**files, MODEL_FILE: source}.items()))
     files["main.c"] = _text("project/main.c.j2", view, board=board)
-    if not board.is_process:
-        files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)
+    sources, model_sources = _sources(files), _model_sources(files)
+    flags = gcc_flags(board, _include_dirs(files), optimize)
+    hot_sources = _hot(op.kernel for op in view.ops if op.macs)
     files["Makefile"] = _text(
         f"project/{'process' if board.is_process else 'baremetal'}/Makefile.j2",
         view,
         board=board,
-        sources=_sources(files),
-        flags=gcc_flags(board, _include_dirs(files), optimize),
-        hot_sources=_hot(op.kernel for op in view.ops if op.macs),
+        sources=sources,
+        model_sources=model_sources,
+        library=library_file(view.name),
+        shared=(SHARED, SHARED_LINK),
+        flags=flags,
+        hot_sources=hot_sources,
     )
-    files["README.md"] = _text("project/README.md.j2", view, board=board)
+    if board.is_process:
+        files |= _python_package(plan, view)
+    else:
+        files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)
+        files |= cmake_files(
+            view,
+            board,
+            sources=sources,
+            model_sources=model_sources,
+            hot_sources=hot_sources,
+            include_dirs=_include_dirs(files),
+            flags=flags,
+        )
+    files["README.md"] = _text(
+        "project/README.md.j2", view, board=board, library=library_file(view.name)
+    )
     files[MODEL_FILE] = source
     return dict(sorted(files.items()))
+
+
+def _python_package(plan: Plan, view: ModelView) -> dict[str, bytes]:
+    """The model for Python, by its shared library: what all have in common, and its own names."""
+    folder, ends = f"python/{view.name}", (plan.graph.inputs, plan.graph.outputs)
+    inputs, outputs = ([_end(plan.graph.tensors[name]) for name in names] for names in ends)
+    template = "project/process/package.py.j2"
+    return {
+        f"{folder}/__init__.py": _text(template, view, inputs=inputs, outputs=outputs),
+        f"{folder}/library.py": Path(library.__file__).read_bytes(),
+    }
+
+
+def _end(tensor: Tensor) -> library.End:
+    name, shape, dtype = tensor.name, tuple(tensor.shape), tensor.dtype.value
+    if tensor.quant is None or len(tensor.quant.scales) != 1:
+        return library.End(name, shape, dtype)
+    return library.End(name, shape, dtype, float(tensor.q.scale), int(tensor.q.zero_point))
 
 
 def _formed(files: dict[str, bytes], board: Board) -> dict[str, bytes]:
@@ -220,6 +275,10 @@ def _identity(files: Mapping[str, bytes]) -> str:
 
 def _sources(files: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(path for path in files if path.endswith((".c", ".cpp", ".S"))))
+
+
+def _model_sources(files: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(path for path in _sources(files) if path.startswith(("src/", "runtime/")))
 
 
 def _include_dirs(files: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinyml.emit.project import Project
+from tinyml.emit.project import Project, library_file
 from tinyml.errors import BuildError, PlanError
 from tinyml.toolchain.arduino import sketch_recipe
-from tinyml.toolchain.recipe import Recipe, firmware_recipe, library_recipe
+from tinyml.toolchain.recipe import Recipe, firmware_recipe, library_recipe, shared_recipe
 from tinyml.toolchain.sizes import Sizes, read_sizes
 
 _SECONDS = 600
@@ -63,6 +63,11 @@ def elf_path(project: Project) -> Path:
     return project.root.resolve() / "build" / name
 
 
+def library_path(project: Project) -> Path:
+    """Where the shared library of a process board's `project` is, once it has been built."""
+    return project.root.resolve() / library_file(project.manifest.name)
+
+
 def build(project: Project, compiler: str = "auto", *, sketch: str = "") -> Firmware:
     """Builds `project` into its folder `build/`; `compiler` is as for `find_compiler`.
 
@@ -85,9 +90,29 @@ _SKETCHES: dict[str, Callable[[Project, str], Recipe | None]] = {"arduino": sket
 """What builds the firmware of a library, by ecosystem."""
 
 
+def build_library(project: Project, compiler: str = "auto") -> Path:
+    """Builds the model of a process board's `project` as a shared library; its path.
+
+    Errors as for `build`.
+    """
+    library = library_path(project)
+    _make(project, shared_recipe(project, compiler), library, "shared")
+    return library
+
+
 def _build(project: Project, recipe: Recipe, product: Path) -> Firmware:
+    _make(project, recipe, product, "objects")
+    sizes = read_sizes(product)
+    if project.board.harvard:  # tables are in the section of the instructions
+        tables = project.manifest.const_bytes
+        sizes = replace(sizes, code=sizes.code - tables, constants=sizes.constants + tables)
+    return Firmware(project, product, recipe.compiler, sizes)
+
+
+def _make(project: Project, recipe: Recipe, product: Path, folder: str) -> None:
+    """Follows the recipe, with the objects in `folder`."""
     root = project.root.resolve()
-    objects = root / "build" / "objects"
+    objects = root / "build" / folder
     objects.mkdir(parents=True, exist_ok=True)
     # A build that fails leaves no firmware of an earlier one behind.
     product.unlink(missing_ok=True)
@@ -116,11 +141,6 @@ def _build(project: Project, recipe: Recipe, product: Path) -> Firmware:
     paths = [str(path.relative_to(root)) for path in compiled]
     for command in recipe.link(paths, str(product.relative_to(root))):
         _run(command, root, "the link", project)
-    sizes = read_sizes(product)
-    if project.board.harvard:  # tables are in the section of the instructions
-        tables = project.manifest.const_bytes
-        sizes = replace(sizes, code=sizes.code - tables, constants=sizes.constants + tables)
-    return Firmware(project, product, recipe.compiler, sizes)
 
 
 def _digest(words: Iterable[str], files: Iterable[Path]) -> str:

@@ -1,9 +1,9 @@
 """How a project becomes a program: what is compiled, and the commands."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tinyml.emit.flags import Flags
+from tinyml.emit.flags import SHARED, SHARED_LINK, Flags
 from tinyml.emit.project import Project
 from tinyml.toolchain.compilers import Compiler, find_compiler
 
@@ -35,6 +35,20 @@ def firmware_recipe(project: Project, compiler: str) -> Recipe:
         return ((*tool.command, *link_flags, *objects, *flags.libraries, "-o", product),)
 
     return Recipe(tool.version, project.sources, _compile(project, tool, flags), link)
+
+
+def shared_recipe(project: Project, compiler: str) -> Recipe:
+    """With the same: the model as a shared library, for a board whose programs are processes."""
+    tool = find_compiler(project.board, compiler)
+    flags = tool.flags(project.board, project.include_dirs, project.optimize)
+    processor = project.board.gcc_flags if tool.family == "gcc" else project.board.clang_flags
+
+    def link(objects: Sequence[str], product: str) -> tuple[Command, ...]:
+        ends = (*SHARED_LINK, *objects, *flags.libraries, "-o", product)
+        return ((*tool.command, *processor, *ends),)
+
+    compile_one = _compile(project, tool, replace(flags, compile=(*flags.compile, *SHARED)))
+    return Recipe(tool.version, project.model_sources, compile_one, link)
 
 
 def library_recipe(project: Project, compiler: str) -> Recipe:
