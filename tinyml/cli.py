@@ -21,15 +21,34 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from tinyml import __version__, pipeline, report
+from tinyml import __version__, pipeline, report, report_quality
+from tinyml.arguments import (
+    BoardName,
+    Feed,
+    Io,
+    Json,
+    Limit,
+    MacsLimit,
+    Model,
+    Patches,
+    PatchOps,
+    Pixels,
+    Port,
+    Project,
+    Schedule,
+    Sram,
+)
+from tinyml.convert import ConvertOptions
 from tinyml.errors import (
     CheckFailedError,
+    ConvertError,
     MissingToolError,
     ModelError,
     TinymlError,
     UnsupportedError,
 )
-from tinyml.options import parse_bytes, parse_patches
+from tinyml.evaluate import EvaluateOptions
+from tinyml.options import parse_patches
 from tinyml.results import Result
 
 EXIT_BUG: Final = 70
@@ -43,63 +62,50 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Model = Annotated[Path, typer.Argument(help="A full-int8 .tflite file.", show_default=False)]
-Project = Annotated[
-    Path, typer.Argument(help="A folder that `tinyml build` made.", show_default=False)
-]
-BoardName = Annotated[str, typer.Option("--board", help="See `tinyml boards`.", show_default=False)]
-Sram = Annotated[
-    int | None,
-    typer.Option(
-        "--sram",
-        parser=parse_bytes,
-        metavar="BYTES",
-        help="The most bytes that the arena may take (64K is 65536): the fastest plan that fits.",
-    ),
-]
-MacsLimit = Annotated[
-    float | None,
-    typer.Option(
-        "--macs-limit",
-        metavar="X",
-        help="The most work, times the model's own MACs: the least memory within it.",
-    ),
-]
-Schedule = Annotated[
-    str,
-    typer.Option(
-        help="layer: one operator after the other; stream: rows through ring buffers; patch: the "
-        "first operators tile by tile; auto: the best of all."
-    ),
-]
-Patches = Annotated[
-    str | None,
-    typer.Option(metavar="YxX", help="The grid of --schedule patch: rows x columns of patches."),
-]
-PatchOps = Annotated[
-    int | None, typer.Option(min=1, help="How many operators --schedule patch runs in patches.")
-]
-Feed = Annotated[
-    str,
-    typer.Option(
-        help="How the input comes; whole: all of it lies in RAM; rows: one after the other; "
-        "pull: read in pieces from slower memory, some more than once (both with --io int8)."
-    ),
-]
-Io = Annotated[
-    str, typer.Option("--io", help="model: inputs and outputs as they are; int8: none in float32.")
-]
-Port = Annotated[
-    str | None,
-    typer.Option(help="A serial port such as /dev/ttyUSB0, or socket://host:port."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
 
 @app.command()
 def inspect(model: Model, as_json: Json = False) -> None:
     """Show what is in a model file: operators, shapes, MACs, weights."""
     _show(pipeline.inspect(model), report.inspection, as_json)
+
+
+@app.command()
+def convert(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A .keras, .h5, .onnx, .pt2 or float .tflite file, or a SavedModel folder.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Samples of the inputs: an .npz, an .npy, or a folder of .npy files or images.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The file to write.", show_default="MODEL.tflite, here"),
+    ] = None,
+    pixels: Pixels = None,
+    limit: Limit = None,
+    int16x8: Annotated[
+        bool, typer.Option("--int16x8", help="int16 activations, in place of int8.")
+    ] = False,
+    float_out: Annotated[
+        Path | None,
+        typer.Option("--float", metavar="FILE", help="Write the float .tflite file, too."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Quantise a Keras, ONNX or PyTorch model to a full-int8 .tflite file."""
+    options = ConvertOptions(data, pixels, limit, int16x8)
+    target = _tflite_beside(model) if out is None else out
+    with report.waiting(_ERRORS, f"converting {model.name}"):
+        result = pipeline.convert(model, target, options, float_out=float_out)
+    _show(result, report.conversion, as_json)
 
 
 @app.command()
@@ -149,21 +155,29 @@ def build(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Samples to quantise a float model with first: see `tinyml convert`."),
+    ] = None,
+    pixels: Pixels = None,
     as_json: Json = False,
 ) -> None:
     """Generate the C project and compile the firmware."""
-    result = pipeline.build(
-        model,
-        board,
-        out,
-        sram=sram,
-        macs_limit=macs_limit,
-        schedule=schedule,
-        patches=None if patches is None else parse_patches(patches),
-        patch_ops=patch_ops,
-        feed=feed,
-        io=io,
-    )
+    convert = None if data is None and pixels is None else ConvertOptions(data, pixels)
+    with report.waiting(_ERRORS, f"converting {model.name}", shown=convert is not None):
+        result = pipeline.build(
+            model,
+            board,
+            out,
+            convert=convert,
+            sram=sram,
+            macs_limit=macs_limit,
+            schedule=schedule,
+            patches=None if patches is None else parse_patches(patches),
+            patch_ops=patch_ops,
+            feed=feed,
+            io=io,
+        )
     _show(result, report.build, as_json)
 
 
@@ -180,6 +194,42 @@ def verify(
         result = pipeline.verify(project, port=port, inputs=inputs, seed=seed, progress=progress)
     _show(result, report.verification, as_json)
     if not result.bit_exact:
+        raise typer.Exit(CheckFailedError.exit_status)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Samples with `labels` or `targets`: an .npz, or a folder of files by class.",
+            show_default=False,
+        ),
+    ],
+    float_model: Annotated[
+        Path | None,
+        typer.Option("--float", metavar="MODEL", help="The float model: compare layers, too."),
+    ] = None,
+    board: Annotated[
+        str | None, typer.Option(help="Build a firmware for this board, and try it, too.")
+    ] = None,
+    project: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Try this firmware of the model, too.")
+    ] = None,
+    port: Port = None,
+    pixels: Pixels = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Show the accuracy or error of a quantised model, and where it loses."""
+    if board is not None and project is not None:
+        raise ModelError("--board and --project both name a firmware", hint="give one of them")
+    options = EvaluateOptions(data, pixels, limit, float_model, project, port)
+    with report.progress(_ERRORS, "evaluating") as progress:
+        result = pipeline.evaluate(model, options, board=board, progress=progress)
+    _show(result, report_quality.evaluation, as_json)
+    if result.target_score is not None and not result.target_score.bit_exact:
         raise typer.Exit(CheckFailedError.exit_status)
 
 
@@ -257,6 +307,11 @@ _ERRORS = Console(stderr=True)
 _T = TypeVar("_T", bound=Result)
 
 
+def _tflite_beside(model: Path) -> Path:
+    """MODEL.tflite in this folder; MODEL_int8.tflite where that is the model itself."""
+    return Path(f"{model.stem}{'_int8' if model.suffix == '.tflite' else ''}.tflite")
+
+
 def _show(result: _T, printer: Callable[[Console, _T], None], as_json: bool) -> None:
     if as_json:
         print(json.dumps(result.to_json(), indent=2, allow_nan=False))
@@ -314,6 +369,8 @@ def _fail(problem: TinymlError, status: int, as_json: bool) -> int:
         }
         if isinstance(problem, UnsupportedError):
             error["unsupported"] = [asdict(item) for item in problem.items]
+        if isinstance(problem, ConvertError):
+            error["log"] = problem.log
         print(json.dumps({"error": error}, indent=2))
     report.error(_ERRORS, problem)
     return status

@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
+from tinyml import convert as conversion
 from tinyml import describe, importers, toolchain
+from tinyml import evaluate as evaluation
 from tinyml.board import list_boards, load_board
 from tinyml.choose import choose
+from tinyml.convert import CONVERTED, ConvertOptions
 from tinyml.doctor import diagnose
 from tinyml.emit import emit, open_project
 from tinyml.errors import PlanError
+from tinyml.evaluate import EvaluateOptions
 from tinyml.ir.graph import Array
 from tinyml.link import Progress
 from tinyml.options import OptionArguments, PlanOptions
@@ -23,19 +27,31 @@ from tinyml.profile import profile_project
 from tinyml.results import (
     BoardList,
     BuildReport,
+    ConvertReport,
     DoctorReport,
+    EvaluateReport,
     Inspection,
     PlanReport,
     ProfileReport,
     RunReport,
     VerifyReport,
 )
-from tinyml.verify import deployed_graph, run_project, verify_project
+from tinyml.verify import deployed_graph, run_project, verify_project, with_io
 
 
 def inspect(model: Path) -> Inspection:
     """What is in a model file."""
     return describe.inspection(model, importers.load(model))
+
+
+def convert(
+    model: Path, out: Path, options: ConvertOptions, *, float_out: Path | None = None
+) -> ConvertReport:
+    """A Keras, SavedModel, ONNX, PyTorch or float .tflite model as a full-int8 .tflite file.
+
+    With `float_out`, the float .tflite file that it was made from is written, too.
+    """
+    return conversion.convert(model, out, options, float_out=float_out)
 
 
 def plan(
@@ -60,20 +76,28 @@ def build(
     out: Path | None = None,
     *,
     compiler: str = "auto",
+    convert: ConvertOptions | None = None,
     **arguments: Unpack[OptionArguments],
 ) -> BuildReport:
     """Generate the project in `out` (default: MODEL-BOARD, here) and compile it.
 
-    For the other keywords see `PlanOptions`.
+    With `convert`, the model is converted first, unless the project in `out` was made from
+    the same model, samples and packages. For the other keywords see `PlanOptions`.
     """
-    options = PlanOptions(**arguments)
-    target, graph = load_board(board), deployed_graph(model, options.deployed_io)
+    options, target = PlanOptions(**arguments), load_board(board)
+    folder = Path(f"{model.stem}-{board}") if out is None else out
+    recorded = options.to_json()
+    if convert is None:
+        graph = importers.load(model)
+        source = model.read_bytes()
+    else:
+        recorded[CONVERTED] = conversion.fingerprint(model, convert)
+        found = conversion.reusable(folder, recorded[CONVERTED])
+        source = conversion.converted_bytes(model, convert)[0] if found is None else found
+        graph = importers.tflite.read(source, model.stem)
+    graph = with_io(graph, options.deployed_io)
     project = emit(
-        choose(graph, target, options).taken.plan,
-        target,
-        Path(f"{model.stem}-{board}") if out is None else out,
-        source=model.read_bytes(),
-        options=options.to_json(),
+        choose(graph, target, options).taken.plan, target, folder, source=source, options=recorded
     )
     return describe.build_report(toolchain.build(project, compiler))
 
@@ -102,6 +126,24 @@ def verify(
         labels=labels,
         progress=progress,
     )
+
+
+def evaluate(
+    model: Path,
+    options: EvaluateOptions,
+    *,
+    board: str | None = None,
+    progress: Progress | None = None,
+) -> EvaluateReport:
+    """Accuracy or error of a quantised model, of its float model, and of a firmware.
+
+    With `board`, a firmware is built for it and thrown away.
+    """
+
+    def firmware(folder: Path) -> None:
+        build(model, board or "", folder)
+
+    return evaluation.evaluate(model, options, build=firmware if board else None, progress=progress)
 
 
 def profile(

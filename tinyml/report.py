@@ -10,10 +10,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tinyml.errors import TinymlError
+from tinyml.errors import ConvertError, TinymlError
 from tinyml.results import (
     BoardList,
     BuildReport,
+    ConvertReport,
     DoctorReport,
     Inspection,
     Mismatch,
@@ -32,14 +33,14 @@ VALUES_SHOWN = 16
 
 def inspection(console: Console, report: Inspection) -> None:
     """What is in a model file."""
-    table = _table(("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"))
+    table = make_table(("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"))
     for index, op in enumerate(report.ops):
         table.add_row(str(index), op.op, _shapes(op.inputs), _shapes(op.outputs), _count(op.macs))
     console.print(table)
     for label, tensors in (("input", report.inputs), ("output", report.outputs)):
         for tensor in tensors:
             console.print(f"{label:7} {escape(_tensor(tensor))}", highlight=False)
-    _facts(
+    facts(
         console,
         ("weights", f"{report.weight_bytes:,} bytes"),
         ("MACs", f"{report.macs:,}"),
@@ -49,13 +50,26 @@ def inspection(console: Console, report: Inspection) -> None:
         console.print(f"[red]unsupported[/red] {escape(line)}", highlight=False)
 
 
+def conversion(console: Console, report: ConvertReport) -> None:
+    """What was written, and whether it can be deployed."""
+    facts(
+        console,
+        ("model", f"{report.model} ({report.format})"),
+        ("written", f"{report.out}, {report.bytes:,} bytes (float: {report.float_bytes:,})"),
+        ("types", f"int8 weights per channel, {report.activations} activations"),
+        ("calibrated", f"with {report.samples:,} samples"),
+    )
+    if report.unsupported:
+        console.print(f"[red]not deployable[/red] {escape(report.unsupported)}", highlight=False)
+
+
 def plan(console: Console, report: PlanReport) -> None:
     """The per-layer table, the picture of the arena and the totals."""
     layers(console, report)
     if report.picture:
         console.print(report.picture, markup=False, highlight=False, soft_wrap=True)
     proof = "the least there is for this order" if report.optimal else "not proven to be the least"
-    _facts(
+    facts(
         console,
         ("board", report.board),
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
@@ -82,7 +96,7 @@ def _banks(report: PlanReport) -> Iterator[tuple[str, str]]:
 
 def _pareto(report: PlanReport) -> Table:
     """What else there is: less memory for more work, or the reverse."""
-    table = _table(
+    table = make_table(
         ("", "left"),
         ("arena", "right"),
         ("MACs", "right"),
@@ -106,7 +120,7 @@ def layers(console: Console, report: PlanReport) -> None:
     first, and beside each how many rows of its output are held at a time.
     """
     streams = any(layer.ring_rows is not None for layer in report.layers)
-    table = _table(
+    table = make_table(
         ("op", "left"),
         ("input", "left"),
         ("output", "left"),
@@ -141,7 +155,7 @@ def _rows(count: int) -> str:
 
 def build(console: Console, report: BuildReport) -> None:
     """Where the project is and how large."""
-    _facts(
+    facts(
         console,
         ("project", report.project),
         ("firmware", report.elf),
@@ -165,7 +179,7 @@ def verification(console: Console, report: VerifyReport) -> None:
     """The verdict."""
     word = "[bold green]BIT-EXACT[/]" if report.bit_exact else "[bold red]DIFFERENT[/]"
     console.print(f"{word} on {escape(report.board)}", highlight=False)
-    _facts(
+    facts(
         console,
         ("inputs", f"{report.inputs:,}"),
         ("compared", f"{report.bytes_compared:,} output bytes, one by one"),
@@ -173,9 +187,9 @@ def verification(console: Console, report: VerifyReport) -> None:
         ("mismatches", f"{report.mismatches:,}"),
     )
     if report.accuracy is not None:
-        _facts(console, ("accuracy", f"{report.accuracy:.2%}, as run on {report.board}"))
+        facts(console, ("accuracy", f"{report.accuracy:.2%}, as run on {report.board}"))
     if report.first_mismatch is not None:
-        _facts(
+        facts(
             console,
             ("difference", f"at most {report.max_abs_diff:g}"),
             ("first", _mismatch(report.first_mismatch)),
@@ -184,7 +198,7 @@ def verification(console: Console, report: VerifyReport) -> None:
 
 def profile(console: Console, report: ProfileReport) -> None:
     """Cost per layer, always with its unit."""
-    table = _table(
+    table = make_table(
         ("op", "left"),
         ("MACs", "right"),
         (report.unit, "right"),
@@ -201,7 +215,7 @@ def profile(console: Console, report: ProfileReport) -> None:
             f"{layer.count / report.total:.1%}" if report.total else "-",
         )
     console.print(table)
-    _facts(
+    facts(
         console,
         ("total", f"{report.total:,} {report.unit} per inference on {report.board}"),
         *(
@@ -229,7 +243,7 @@ def outputs(console: Console, report: RunReport) -> None:
 
 def boards(console: Console, report: BoardList) -> None:
     """All boards."""
-    table = _table(("board", "left"), ("what it is", "left"), numbered=False)
+    table = make_table(("board", "left"), ("what it is", "left"), numbered=False)
     for board in report.boards:
         table.add_row(board.name, escape(board.title))
     console.print(table)
@@ -237,7 +251,7 @@ def boards(console: Console, report: BoardList) -> None:
 
 def doctor(console: Console, report: DoctorReport) -> None:
     """What is there, and how to install what is not."""
-    table = _table(
+    table = make_table(
         ("", "left"), ("tool", "left"), ("version", "left"), ("for", "left"), numbered=False
     )
     for check in report.checks:
@@ -253,6 +267,9 @@ def doctor(console: Console, report: DoctorReport) -> None:
 def error(console: Console, problem: TinymlError) -> None:
     """One line for what happened, one for what to try."""
     console.print(f"[bold red]error:[/] {escape(problem.what)}", highlight=False, soft_wrap=True)
+    if isinstance(problem, ConvertError):
+        for line in problem.log:
+            console.print(line, markup=False, highlight=False, soft_wrap=True, style="dim")
     if problem.hint:
         console.print(f"[bold]try:[/] {escape(problem.hint)}", highlight=False, soft_wrap=True)
 
@@ -277,13 +294,24 @@ def progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]
         yield update
 
 
+@contextmanager
+def waiting(console: Console, what: str, *, shown: bool = True) -> Iterator[None]:
+    """A spinner for work of unknown length; on a terminal only, and gone at the end."""
+    if shown and console.is_terminal:
+        with console.status(escape(what)):
+            yield
+    else:
+        yield
+
+
 def _short_version(text: str) -> str:
     """The number in what a program says of itself: its last word that looks like one."""
     numbers = [word for word in text.split() if re.fullmatch(r"\d+(\.\d+)+", word)]
     return numbers[-1] if numbers else text
 
 
-def _table(*columns: tuple[str, str], numbered: bool = True) -> Table:
+def make_table(*columns: tuple[str, str], numbered: bool = True) -> Table:
+    """An empty table of (heading, alignment) columns, with a first one for indices."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     if numbered:
         table.add_column("#", justify="right")
@@ -292,8 +320,9 @@ def _table(*columns: tuple[str, str], numbered: bool = True) -> Table:
     return table
 
 
-def _facts(console: Console, *facts: tuple[str, str]) -> None:
-    for label, value in facts:
+def facts(console: Console, *lines: tuple[str, str]) -> None:
+    """One line for each (label, value)."""
+    for label, value in lines:
         console.print(f"{label:11}{escape(value)}", highlight=False, soft_wrap=True)
 
 
