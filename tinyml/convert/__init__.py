@@ -1,6 +1,6 @@
 """Models of other frameworks as quantised .tflite files, by those frameworks' own converters."""
 
-from tinyml.convert.convert import ConvertOptions, convert, converted_bytes, float_bytes
+from tinyml.convert.conversion import ConvertOptions, convert, converted_bytes, float_bytes
 from tinyml.convert.reuse import CONVERTED, fingerprint, reusable
 
 __all__ = [

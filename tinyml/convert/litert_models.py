@@ -3,12 +3,13 @@
 Runs in the worker only: importing this module loads the quantiser.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from ai_edge_quantizer import quantizer, recipe
+from ai_edge_quantizer import calibrator, quantizer, recipe, recipe_manager
 
 from tinyml.convert.job import Exported, Recipe
 from tinyml.data import plain_name
@@ -71,13 +72,29 @@ def _quantised(content: bytes, name: str, how: Recipe) -> bytes:
     key, signature = next(iter(signatures.items()))
     names = _in_order([tensor.name for tensor in inputs], signature["inputs"])
     samples = [dict(zip(names, sample, strict=True)) for sample in zip(*how.samples, strict=True)]
-    work = quantizer.Quantizer(content)
-    work.load_quantization_recipe(
-        recipe.static_wi8_ai16() if how.int16x8 else recipe.static_wi8_ai8()
+    wanted = recipe.static_wi8_ai16() if how.int16x8 else recipe.static_wi8_ai8()
+    manager = recipe_manager.RecipeManager()
+    manager.load_quantization_recipe(wanted)
+    ranges = calibrator.Calibrator(content, num_threads=1, qsv_update_func=_widest)
+    ranges.calibrate({key: samples}, manager)
+    work = quantizer.Quantizer(content, wanted)
+    result = work.quantize(
+        ranges.get_model_qsvs(), enable_progress_bar=False, enable_progress_report=False
     )
-    ranges = work.calibrate({key: samples}, num_threads=1)
-    result = work.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
+
+
+def _widest(known: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The range that holds both.
+
+    The quantiser's own rule is a moving average, which saturates what is rare: on the digits
+    network it costs 6 to 24 dB in the layers before the softmax.
+    """
+    return {
+        **known,
+        "min": np.minimum(known["min"], found["min"]),
+        "max": np.maximum(known["max"], found["max"]),
+    }
 
 
 def _in_order(tensors: Sequence[str], names: Sequence[str]) -> list[str]:

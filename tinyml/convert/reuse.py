@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tinyml import __version__
-from tinyml.convert.convert import ConvertOptions
+from tinyml.convert.conversion import ConvertOptions
 from tinyml.convert.formats import format_of
 from tinyml.emit import open_project
 from tinyml.errors import TinymlError

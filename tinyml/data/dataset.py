@@ -59,6 +59,8 @@ def read_dataset(path: Path, pixels: tuple[float, float] | None = None) -> Datas
     `pixels` is what 0 and 255 of an image become. Raises ModelError for what cannot be
     read, is empty, or contradicts itself.
     """
+    if not path.exists():
+        raise ModelError(f"data '{path}' is not there", hint=f"give {_KINDS}")
     if path.is_dir():
         found = _folder(path)
     elif path.suffix.lower() == ".npz":
@@ -67,8 +69,7 @@ def read_dataset(path: Path, pixels: tuple[float, float] | None = None) -> Datas
         array = _load(path)
         found = Dataset(path, _length("the array", array, path), {"": array})
     else:
-        what = "has no samples by its name" if path.exists() else "is not there"
-        raise ModelError(f"data '{path}' {what}", hint=f"give {_KINDS}")
+        raise ModelError(f"data '{path}' is of no known kind", hint=f"give {_KINDS}")
     if not found.count:
         raise ModelError(f"'{path}' has no samples", hint=f"give {_KINDS}")
     if found.images and pixels is None:
