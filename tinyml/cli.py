@@ -142,7 +142,13 @@ def plan(
 
 @app.command()
 def build(
-    model: Model,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A full-int8 .tflite file; with --data, what `tinyml convert` takes.",
+            show_default=False,
+        ),
+    ],
     board: BoardName,
     out: Annotated[
         Path | None,

@@ -1,5 +1,6 @@
 """Samples read from files and folders, and made to fit the inputs of a model."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tinyml.data import fit, parse_pixels, plain_name, read_dataset
-from tinyml.errors import ModelError
+from tinyml.errors import MissingToolError, ModelError
 from tinyml.ir.graph import DType, Quant, Tensor
 
 IMAGE = Tensor("serving_default_image:0", (1, 4, 6, 3), DType.FLOAT32)
@@ -63,6 +64,14 @@ def test_images(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[:, 0, 0, 0, 0], [-1, 1, -0.6], atol=1e-6)
     (grey,) = fit(read_dataset(tmp_path, (0.0, 255.0)), [Tensor("x", (1, 2, 2, 1), DType.FLOAT32)])
     assert grey.max() == 255 and grey.min() == 0
+
+
+def test_images_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(MissingToolError) as caught:
+        fit(read_dataset(tmp_path, (0.0, 1.0)), [IMAGE])
+    assert caught.value.hint == "pip install 'tinyml[images]'"
 
 
 def test_a_limit_spreads_over_all(tmp_path: Path) -> None:
