@@ -35,7 +35,7 @@ tools:  ## Install the cross compiler and QEMU where they are missing (apt)
 
 .PHONY: test
 test: check tools  ## Install what tests need, then check and run all of them
-	@$(TOOLS) host linux
+	@$(TOOLS) host linux riscv
 	$(BIN)/python -m pytest -n $(JOBS)
 
 .PHONY: test-frameworks

@@ -18,7 +18,13 @@ from tinyml import pipeline
 
 HERE = Path(__file__).resolve().parent
 TABLE = HERE / "kernels.md"
-BOARDS = ("qemu-cortex-m3", "qemu-cortex-m4", "qemu-cortex-m55")
+BOARDS = (
+    "qemu-cortex-m0-large",
+    "qemu-cortex-m3",
+    "qemu-cortex-m4",
+    "qemu-cortex-m55",
+    "qemu-riscv32",
+)
 
 HEAD = """\
 # Kernels, measured

@@ -4,7 +4,8 @@
 #   scripts/install_tools.sh PYTHON GROUP...
 #
 # Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator), linux (the same
-# for 64-bit Arm boards with Linux), host (C and C++ compilers for the tests). Does nothing, and takes no time, when all is there.
+# for 64-bit Arm boards with Linux), riscv (the same for RISC-V), host (C and C++ compilers for the
+# tests). Does nothing, and takes no time, when all is there.
 set -euo pipefail
 
 python=$1
@@ -39,6 +40,11 @@ for group in "$@"; do
     linux)
       need "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" compiles aarch64-linux-gnu-gcc
       [[ $(uname -m) == aarch64 ]] || need "qemu-user" command -v qemu-aarch64
+      ;;
+    riscv)
+      need "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf" \
+        compiles riscv64-unknown-elf-gcc --specs=picolibc.specs -march=rv32imc -mabi=ilp32
+      need "qemu-system-misc" command -v qemu-system-riscv32
       ;;
     host)
       need "gcc libc6-dev" compiles gcc

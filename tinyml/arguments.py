@@ -53,6 +53,15 @@ Feed = Annotated[
 Io = Annotated[
     str, typer.Option("--io", help="model: inputs and outputs as they are; int8: none in float32.")
 ]
+Optimize = Annotated[
+    str, typer.Option(help="What code is made for: speed (the least time), size (the least flash).")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="How many threads share large layers.", show_default="the cores of a Linux board"
+    ),
+]
 Port = Annotated[
     str | None,
     typer.Option(help="A serial port such as /dev/ttyUSB0, or socket://host:port."),

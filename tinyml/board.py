@@ -61,13 +61,13 @@ class Emulator:
     args: tuple[str, ...]
     icount: tuple[str, ...]
     """Arguments that tie virtual time to instructions: one instruction is one nanosecond."""
-    systick_hz: int
-    """Rate of SysTick (processor clock) in virtual time."""
+    counter_hz: int
+    """Rate of the port's counter in virtual time: SysTick (processor clock) on a Cortex-M."""
 
     @property
     def instructions_per_tick(self) -> Fraction:
-        """Guest instructions per SysTick tick under `icount`, exactly."""
-        return Fraction(10**9, self.systick_hz)
+        """Guest instructions per tick of the counter under `icount`, exactly."""
+        return Fraction(10**9, self.counter_hz)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class Toolchain:
     """What turns an ELF file into a plain image; "" where programs are loaded as they are."""
     package: str
     """Debian packages that install it."""
+    libc: tuple[str, ...]
+    """What selects the C library (compiling and linking)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Board:
     kind: Kind
     soc: str
     core: str
+    cores: int
+    """How many a Linux board has; 1 on others."""
     isa: tuple[str, ...]
     """Kernel instruction sets in order of preference; the last is "portable"."""
     gcc_flags: tuple[str, ...]
@@ -282,6 +286,7 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         kind=kind,
         soc=soc,
         core=table.take("core", str),
+        cores=table.positive("cores") if kind == "linux" else 1,
         isa=isa,
         gcc_flags=table.strings("gcc_flags"),
         clang_flags=table.strings("clang_flags"),
@@ -367,6 +372,7 @@ def _toolchain(table: _Table) -> Toolchain:
         gcc=table.strings("gcc"),
         objcopy=table.take("objcopy", str, ""),
         package=table.take("package", str),
+        libc=table.strings("libc", []),
     )
     if not toolchain.gcc:
         raise table.error("gcc", "must name a compiler")
@@ -392,7 +398,7 @@ def _emulator(table: _Table) -> Emulator:
         machine=table.take("machine", str),
         args=table.strings("args", []),
         icount=table.strings("icount"),
-        systick_hz=table.positive("systick_hz"),
+        counter_hz=table.positive("counter_hz"),
     )
     table.done()
     return emulator

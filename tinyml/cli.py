@@ -30,6 +30,7 @@ from tinyml.arguments import (
     Limit,
     MacsLimit,
     Model,
+    Optimize,
     Patches,
     PatchOps,
     Pixels,
@@ -37,6 +38,7 @@ from tinyml.arguments import (
     Project,
     Schedule,
     Sram,
+    Threads,
 )
 from tinyml.convert import ConvertOptions
 from tinyml.errors import (
@@ -119,9 +121,14 @@ def plan(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    optimize: Optimize = "speed",
+    threads: Threads = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Draw the plan on a page of its own, too.")
     ] = None,
+    compare: Annotated[
+        bool, typer.Option(help="Build code for speed and for size aside, and show what both cost.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Place every buffer, and show the memory each layer needs."""
@@ -129,6 +136,7 @@ def plan(
         model,
         board,
         html=html,
+        compare=compare,
         sram=sram,
         macs_limit=macs_limit,
         schedule=schedule,
@@ -136,6 +144,8 @@ def plan(
         patch_ops=patch_ops,
         feed=feed,
         io=io,
+        optimize=optimize,
+        threads=threads,
     )
     _show(result, report.plan, as_json)
 
@@ -161,6 +171,8 @@ def build(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    optimize: Optimize = "speed",
+    threads: Threads = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Samples to quantise a float model with first: see `tinyml convert`."),
@@ -183,6 +195,8 @@ def build(
             patch_ops=patch_ops,
             feed=feed,
             io=io,
+            optimize=optimize,
+            threads=threads,
         )
     _show(result, report.build, as_json)
 

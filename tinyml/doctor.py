@@ -21,6 +21,12 @@ _PROGRAMS = (
     _Program("qemu-system-arm", "running firmware without a board", "qemu-system-arm"),
     _Program("aarch64-linux-gnu-gcc", "building for 64-bit Linux boards", "gcc-aarch64-linux-gnu"),
     _Program("qemu-aarch64", "running programs of these without a board", "qemu-user"),
+    _Program(
+        "riscv64-unknown-elf-gcc",
+        "building firmware for RISC-V (qemu-riscv32)",
+        "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+    ),
+    _Program("qemu-system-riscv32", "running it without a board", "qemu-system-misc"),
     _Program("gcc", "building for this computer (--board host)", "gcc"),
 )
 
@@ -44,7 +50,7 @@ def diagnose() -> DoctorReport:
     """Look for every program and package; `ok` when all that is needed is there.
 
     The compiler for Cortex-M may be arm-none-eabi-gcc or the `ziglang` package:
-    either is enough. What Linux boards need is not.
+    either is enough. What Linux boards and RISC-V need is not asked for.
     """
     programs = [_program(program) for program in _PROGRAMS]
     zig = _package("ziglang", "building where there is no arm-none-eabi-gcc or gcc")

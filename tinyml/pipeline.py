@@ -14,6 +14,7 @@ from tinyml import describe, importers, toolchain
 from tinyml import evaluate as evaluation
 from tinyml.board import list_boards, load_board
 from tinyml.choose import choose
+from tinyml.compare import code_choices
 from tinyml.convert import CONVERTED, ConvertOptions
 from tinyml.doctor import diagnose
 from tinyml.emit import emit, open_project
@@ -55,16 +56,23 @@ def convert(
 
 
 def plan(
-    model: Path, board: str, *, html: Path | None = None, **arguments: Unpack[OptionArguments]
+    model: Path,
+    board: str,
+    *,
+    html: Path | None = None,
+    compare: bool = False,
+    **arguments: Unpack[OptionArguments],
 ) -> PlanReport:
     """Where every buffer lies and what each layer needs; with `html`, drawn on a page, too.
 
+    With `compare`, also what code made for speed and for size costs, for which both are built.
     For the other keywords see `PlanOptions`.
     """
     options = PlanOptions(**arguments)
     target, graph = load_board(board), deployed_graph(model, options.deployed_io)
     choice = choose(graph, target, options)
-    report = describe.plan_report(model, target, graph, choice)
+    choices = code_choices(choice.taken.plan, target, options.optimize) if compare else ()
+    report = describe.plan_report(model, target, graph, choice, choices)
     if html is not None:
         _write(html, plan_picture(choice.taken.plan, report))
     return report

@@ -1,7 +1,7 @@
 """Reports for people: Rich tables that fit 80 columns, and progress on standard error."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -14,6 +14,7 @@ from tinyml.errors import ConvertError, TinymlError
 from tinyml.results import (
     BoardList,
     BuildReport,
+    CodeChoice,
     ConvertReport,
     DoctorReport,
     Inspection,
@@ -84,6 +85,8 @@ def plan(console: Console, report: PlanReport) -> None:
     )
     if len(report.pareto) > 1:
         console.print(_pareto(report))
+    if report.optimize:
+        console.print(_optimize(report.optimize))
 
 
 def _banks(report: PlanReport) -> Iterator[tuple[str, str]]:
@@ -109,6 +112,31 @@ def _pareto(report: PlanReport) -> Table:
         times = f"{point.macs / report.model_macs:.2f}" if report.model_macs else "-"
         table.add_row(
             "*" if taken else "", f"{point.arena_bytes:,}", f"{point.macs:,}", times, point.schedule
+        )
+    return table
+
+
+def _optimize(choices: Iterable[CodeChoice]) -> Table:
+    """What code made for speed and for size cost."""
+
+    def count(value: int | None) -> str:
+        return "unknown" if value is None else f"{value:,}"
+
+    table = make_table(
+        ("", "left"),
+        ("--optimize", "left"),
+        ("code", "right"),
+        ("constants", "right"),
+        ("instructions", "right"),
+        numbered=False,
+    )
+    for each in choices:
+        table.add_row(
+            "*" if each.taken else "",
+            each.optimize,
+            count(each.code_bytes),
+            count(each.const_bytes),
+            count(each.instructions),
         )
     return table
 

@@ -139,6 +139,18 @@ class BankProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeChoice:
+    """What `--optimize` leads to; bytes of a whole firmware, None where they are not known."""
+
+    optimize: str
+    taken: bool
+    code_bytes: int | None
+    const_bytes: int | None
+    instructions: int | None
+    """A prediction, as for layers."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport(Result):
     """The memory plan of a model on a board."""
 
@@ -161,6 +173,8 @@ class PlanReport(Result):
     picture: str = field(default="", metadata={"json": False})
     banks: tuple[BankPlan, ...] = ()
     """Where the arena takes more than the fastest region of the board."""
+    optimize: tuple[CodeChoice, ...] = ()
+    """For this schedule, where firmware has to fit a flash and both were looked at."""
 
     def to_json(self) -> dict[str, Any]:
         """The report without the picture, which is for people."""

@@ -1,98 +1,159 @@
-/* Filters applied to vectors: dot products, two vectors by two filters at a time, so that each load
- * serves two multiplications. */
+/* Filters applied to vectors: dot products, one or two vectors by several filters at a time, so
+ * that each load serves several multiplications, as many as there are registers for: two vectors by
+ * two filters, or by eight.
+ *
+ * Weights come in fours: element by element, those of four filters side by side. What is left, one
+ * to three filters, follows as it is. Sums are signed, as compilers then keep to the order of the
+ * additions, which is the one that needs the fewest registers; vectors have fewer than
+ * TINYML_FILTERS_ELEMENTS elements, so that no sum overflows. */
 #ifndef TINYML_FILTERS_H
 #define TINYML_FILTERS_H
 
-#include "tinyml_fixedpoint.h"
 #include "tinyml_kernels.h"
+#include "tinyml_rescale.h"
 
-/* Sums are unsigned: they wrap by definition, and GCC needs no moves between signed and unsigned
- * registers in these loops, where nearly all instructions of a network are spent. */
-
-/* acc[0..3] += x0.w0, x0.w1, x1.w0, x1.w1 over n elements */
-static inline void tinyml_dot2x2(uint32_t acc[4], const int8_t *x0, const int8_t *x1,
-                                 const int8_t *w0, const int8_t *w1, int32_t n) {
-  uint32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
-  for (int32_t i = 0; i < n; ++i) {
-    const int32_t p = x0[i], q = x1[i], u = w0[i], v = w1[i];
-    a += (uint32_t)(p * u);
-    b += (uint32_t)(p * v);
-    c += (uint32_t)(q * u);
-    d += (uint32_t)(q * v);
+/* step(k) for all k < n, which `advance` moves on to; eight or one to a turn */
+#define TINYML_DOT(n, step, advance)                                           \
+  for (int32_t i = (n) >> 3; i > 0; --i) {                                     \
+    step(0) step(1) step(2) step(3) step(4) step(5) step(6) step(7) advance(8) \
+  }                                                                            \
+  for (int32_t i = (n)&7; i > 0; --i) {                                        \
+    step(0) advance(1)                                                         \
   }
-  acc[0] = a;
-  acc[1] = b;
-  acc[2] = c;
-  acc[3] = d;
-}
 
-/* acc[0..1] += x.w0, x.w1 over n elements */
-static inline void tinyml_dot1x2(uint32_t acc[2], const int8_t *x, const int8_t *w0,
-                                 const int8_t *w1, int32_t n) {
-  uint32_t a = acc[0], b = acc[1];
-  for (int32_t i = 0; i < n; ++i) {
-    const int32_t p = x[i], u = w0[i], v = w1[i];
-    a += (uint32_t)(p * u);
-    b += (uint32_t)(p * v);
-  }
-  acc[0] = a;
-  acc[1] = b;
-}
-
-/* acc + x.w over n elements */
-static inline uint32_t tinyml_dot(uint32_t acc, const int8_t *x, const int8_t *w, int32_t n) {
-  for (int32_t i = 0; i < n; ++i) acc += (uint32_t)(x[i] * w[i]);
-  return acc;
-}
-
-/* The output of a channel from its sum. */
-static inline int8_t tinyml_filtered(const tinyml_filters *f, uint32_t sum, int32_t channel) {
-  const int32_t q = f->per_channel ? channel : 0;
-  return tinyml_to_s8(tinyml_requantize((int32_t)sum, f->multipliers[q], f->shifts[q]),
-                      f->output_zero_point, f->act_min, f->act_max);
-}
+enum { TINYML_FILTERS_RUN = 32 }; /* channels whose sums are made before their outputs; in eights */
 
 /* All filters, each of n weights, applied to one vector of n elements; `offset` joins each sum. */
-static inline void tinyml_filter1(const tinyml_filters *f, const int8_t *x, int32_t n,
-                                  uint32_t offset, int8_t *out) {
-  const tinyml_filters g = *f; /* a copy that the stores through `out` cannot touch */
-  const int8_t *w = g.weights;
-  int32_t channel = 0;
-  for (; channel + 2 <= g.out_channels; channel += 2, w += 2 * n) {
-    uint32_t acc[2] = {(uint32_t)g.biases[channel] + offset,
-                       (uint32_t)g.biases[channel + 1] + offset};
-    tinyml_dot1x2(acc, x, w, w + n, n);
-    out[channel] = tinyml_filtered(&g, acc[0], channel);
-    out[channel + 1] = tinyml_filtered(&g, acc[1], channel + 1);
+__attribute__((noinline, weak)) void tinyml_filter1(const tinyml_filters *f, const int8_t *x,
+                                                    int32_t n, int32_t offset, int8_t *out) {
+  const int8_t *w = f->weights;
+  int32_t sums[TINYML_FILTERS_RUN];
+  for (int32_t channel = 0; channel < f->out_channels; channel += TINYML_FILTERS_RUN) {
+    const int32_t count = tinyml_min(f->out_channels - channel, TINYML_FILTERS_RUN);
+    int32_t *sum = sums, *const fours = sums + (count & ~3), *const end = sums + count;
+    for (; sum < fours; sum += 4) {
+      const int8_t *in = x;
+      int32_t a = 0, b = 0, c = 0, d = 0;
+#define TINYML_STEP(k)       \
+  {                          \
+    TINYML_LOAD_NO_EARLIER;  \
+    const int32_t p = in[k]; \
+    a += p * w[4 * (k)];     \
+    b += p * w[4 * (k) + 1]; \
+    c += p * w[4 * (k) + 2]; \
+    d += p * w[4 * (k) + 3]; \
   }
-  if (channel < g.out_channels) {
-    const uint32_t sum = tinyml_dot((uint32_t)g.biases[channel] + offset, x, w, n);
-    out[channel] = tinyml_filtered(&g, sum, channel);
+#define TINYML_ADVANCE(k) in += (k), w += 4 * (k);
+      TINYML_DOT(n, TINYML_STEP, TINYML_ADVANCE)
+#undef TINYML_STEP
+#undef TINYML_ADVANCE
+      sum[0] = tinyml_add(a, offset), sum[1] = tinyml_add(b, offset);
+      sum[2] = tinyml_add(c, offset), sum[3] = tinyml_add(d, offset);
+    }
+    for (; sum < end; ++sum) {
+      const int8_t *in = x;
+      int32_t a = 0;
+#define TINYML_STEP(k) a += in[k] * w[k];
+#define TINYML_ADVANCE(k) in += (k), w += (k);
+      TINYML_DOT(n, TINYML_STEP, TINYML_ADVANCE)
+#undef TINYML_STEP
+#undef TINYML_ADVANCE
+      *sum = tinyml_add(a, offset);
+    }
+    tinyml_outputs(f, sums, 1, 0, channel, count, out + channel);
   }
 }
 
-/* All filters applied to two vectors; the second's outputs follow the first's. */
+#if defined(__ARM_ARCH_6M__)
+/* All filters applied to two vectors; the second's outputs follow the first's. One after the other:
+ * eight registers, which is what most instructions of Armv6-M reach, hold no four sums over two. */
 static inline void tinyml_filter2(const tinyml_filters *f, const int8_t *x0, const int8_t *x1,
                                   int32_t n, int8_t *out) {
-  const tinyml_filters g = *f; /* as above */
-  const int8_t *w = g.weights;
-  int8_t *out1 = out + g.out_channels;
-  int32_t channel = 0;
-  for (; channel + 2 <= g.out_channels; channel += 2, w += 2 * n) {
-    const uint32_t bias0 = (uint32_t)g.biases[channel];
-    const uint32_t bias1 = (uint32_t)g.biases[channel + 1];
-    uint32_t acc[4] = {bias0, bias1, bias0, bias1};
-    tinyml_dot2x2(acc, x0, x1, w, w + n, n);
-    out[channel] = tinyml_filtered(&g, acc[0], channel);
-    out[channel + 1] = tinyml_filtered(&g, acc[1], channel + 1);
-    out1[channel] = tinyml_filtered(&g, acc[2], channel);
-    out1[channel + 1] = tinyml_filtered(&g, acc[3], channel + 1);
-  }
-  if (channel < g.out_channels) {
-    const uint32_t bias = (uint32_t)g.biases[channel];
-    out[channel] = tinyml_filtered(&g, tinyml_dot(bias, x0, w, n), channel);
-    out1[channel] = tinyml_filtered(&g, tinyml_dot(bias, x1, w, n), channel);
-  }
+  tinyml_filter1(f, x0, n, 0, out);
+  tinyml_filter1(f, x1, n, 0, out + f->out_channels);
 }
+#else
+/* All filters applied to two vectors; the second's outputs follow the first's. */
+__attribute__((noinline, weak)) void tinyml_filter2(const tinyml_filters *f, const int8_t *x0,
+                                                    const int8_t *x1, int32_t n, int8_t *out) {
+  const int8_t *w = f->weights;
+  int32_t sums[2 * TINYML_FILTERS_RUN];
+#define TINYML_PRODUCTS(sum0, sum1, weight) \
+  {                                         \
+    const int32_t u = weight;               \
+    sum0 += p * u;                          \
+    sum1 += q * u;                          \
+  }
+  for (int32_t channel = 0; channel < f->out_channels; channel += TINYML_FILTERS_RUN) {
+    const int32_t count = tinyml_min(f->out_channels - channel, TINYML_FILTERS_RUN);
+    int32_t *sum = sums, *const end = sums + 2 * count;
+#if defined(TINYML_REGISTERS_30)
+    for (int32_t *const eights = sums + 2 * (count & ~7); sum < eights; sum += 16) {
+      const int8_t *in0 = x0, *in1 = x1, *v = w + 4 * n;
+      int32_t a0 = 0, b0 = 0, c0 = 0, d0 = 0, e0 = 0, f0 = 0, g0 = 0, h0 = 0;
+      int32_t a1 = 0, b1 = 0, c1 = 0, d1 = 0, e1 = 0, f1 = 0, g1 = 0, h1 = 0;
+#define TINYML_STEP(k)                      \
+  {                                         \
+    TINYML_LOAD_NO_EARLIER;                 \
+    const int32_t p = in0[k], q = in1[k];   \
+    TINYML_PRODUCTS(a0, a1, w[4 * (k)])     \
+    TINYML_PRODUCTS(b0, b1, w[4 * (k) + 1]) \
+    TINYML_LOAD_NO_EARLIER;                 \
+    TINYML_PRODUCTS(c0, c1, w[4 * (k) + 2]) \
+    TINYML_PRODUCTS(d0, d1, w[4 * (k) + 3]) \
+    TINYML_LOAD_NO_EARLIER;                 \
+    TINYML_PRODUCTS(e0, e1, v[4 * (k)])     \
+    TINYML_PRODUCTS(f0, f1, v[4 * (k) + 1]) \
+    TINYML_LOAD_NO_EARLIER;                 \
+    TINYML_PRODUCTS(g0, g1, v[4 * (k) + 2]) \
+    TINYML_PRODUCTS(h0, h1, v[4 * (k) + 3]) \
+  }
+#define TINYML_ADVANCE(k) in0 += (k), in1 += (k), w += 4 * (k), v += 4 * (k);
+      TINYML_DOT(n, TINYML_STEP, TINYML_ADVANCE)
+#undef TINYML_STEP
+#undef TINYML_ADVANCE
+      w = v;
+      sum[0] = a0, sum[1] = a1, sum[2] = b0, sum[3] = b1;
+      sum[4] = c0, sum[5] = c1, sum[6] = d0, sum[7] = d1;
+      sum[8] = e0, sum[9] = e1, sum[10] = f0, sum[11] = f1;
+      sum[12] = g0, sum[13] = g1, sum[14] = h0, sum[15] = h1;
+    }
+#endif
+    for (int32_t *const fours = sums + 2 * (count & ~3); sum < fours; sum += 4) {
+      const int8_t *in0 = x0, *in1 = x1, *next = w;
+      int32_t a0 = 0, b0 = 0, a1 = 0, b1 = 0;
+#define TINYML_STEP(k)                         \
+  {                                            \
+    TINYML_LOAD_NO_EARLIER;                    \
+    const int32_t p = in0[k], q = in1[k];      \
+    TINYML_PRODUCTS(a0, a1, next[4 * (k)])     \
+    TINYML_PRODUCTS(b0, b1, next[4 * (k) + 1]) \
+  }
+#define TINYML_ADVANCE(k) in0 += (k), in1 += (k), next += 4 * (k);
+      TINYML_DOT(n, TINYML_STEP, TINYML_ADVANCE)
+#undef TINYML_STEP
+#undef TINYML_ADVANCE
+      w = (sum - sums) & 4 ? next - 2 : w + 2;
+      sum[0] = a0, sum[1] = a1, sum[2] = b0, sum[3] = b1;
+    }
+    for (; sum < end; sum += 2) {
+      const int8_t *in0 = x0, *in1 = x1;
+      int32_t a0 = 0, a1 = 0;
+#define TINYML_STEP(k)                    \
+  {                                       \
+    const int32_t p = in0[k], q = in1[k]; \
+    TINYML_PRODUCTS(a0, a1, w[k])         \
+  }
+#define TINYML_ADVANCE(k) in0 += (k), in1 += (k), w += (k);
+      TINYML_DOT(n, TINYML_STEP, TINYML_ADVANCE)
+#undef TINYML_STEP
+#undef TINYML_ADVANCE
+      sum[0] = a0, sum[1] = a1;
+    }
+    tinyml_outputs(f, sums, 2, f->out_channels, channel, count, out + channel);
+  }
+#undef TINYML_PRODUCTS
+}
+#endif
 
 #endif

@@ -13,18 +13,15 @@ BARE = [name for name in list_boards() if load_board(name).kind == "baremetal"]
 
 
 def symbols(elf: Path) -> dict[str, int]:
-    listing = subprocess.run(
-        ["arm-none-eabi-nm", str(elf)], capture_output=True, text=True, check=True
-    )
+    listing = subprocess.run(["nm", str(elf)], capture_output=True, text=True, check=True)
     rows = [line.split() for line in listing.stdout.splitlines()]
     return {row[-1]: int(row[0], 16) for row in rows if len(row) == 3}
 
 
-def words_at(elf: Path, section: str, folder: Path) -> list[int]:
+def words_at(board: Board, elf: Path, section: str, folder: Path) -> list[int]:
     raw = folder / "section.bin"
-    subprocess.run(
-        ["arm-none-eabi-objcopy", "-O", "binary", f"--only-section={section}", elf, raw], check=True
-    )
+    only = f"--only-section={section}"
+    subprocess.run([board.toolchain.objcopy, "-O", "binary", only, elf, raw], check=True)
     data = raw.read_bytes()
     return [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]
 
@@ -34,7 +31,7 @@ def test_the_image_is_where_the_board_says(name: str, tmp_path: Path) -> None:
     board = load_board(name)
     elf = toy.build(board, tmp_path)
     at = symbols(elf)
-    assert at["vectors"] == board.region("vectors").origin
+    assert at["tinyml_vectors_start"] == board.region("vectors").origin
     assert at["tinyml_stack_limit"] == board.region("stack").origin
     assert at["tinyml_stack_top"] - at["tinyml_stack_limit"] == board.stack_bytes
     assert at["tinyml_stack_top"] % 8 == 0
@@ -42,7 +39,11 @@ def test_the_image_is_where_the_board_says(name: str, tmp_path: Path) -> None:
     assert arena.origin <= at["tinyml_arena_start"] and at["tinyml_arena_end"] <= arena.end
     assert at["arena"] % 16 == 0
 
-    table = words_at(elf, ".vectors", tmp_path)
+    if "riscv" in board.port:  # which has no table there, but its first instruction
+        assert at["tinyml_port_reset"] == board.region("vectors").origin
+        return
+    assert at["vectors"] == board.region("vectors").origin
+    table = words_at(board, elf, ".vectors", tmp_path)
     assert len(table) == 16
     assert table[0] == at["tinyml_stack_top"]
     assert table[1] == at["tinyml_port_reset"] | 1, "thumb bit set"

@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
 from tests.importers.common import activation, integers
-from tests.support.builder import frozen
+from tests.support.builder import GraphBuilder, frozen, per_tensor
 from tests.support.oracle import run_tflm
-from tests.support.tflite_writer import write_operator
+from tests.support.tflite_writer import edited, write, write_operator
 from tinyml.errors import ModelError, UnsupportedError
 from tinyml.importers.strided_slice import Masks, resolve
 from tinyml.importers.tflite import read
 from tinyml.ir import ops
 from tinyml.ir.graph import DType, Graph, Quant, Shape, Tensor
+from tinyml.reference import run
 
 
 def one(graph: Graph) -> ops.Op:
@@ -264,3 +265,21 @@ def test_strided_slice_with_lengths_for_ends() -> None:
 def test_strided_slice_that_makes_no_sense(begin, end, strides, masks: Masks) -> None:
     with pytest.raises(ValueError, match=r"stride|entries|begins"):
         resolve((4, 4), begin, end, strides, masks)
+
+
+def test_a_dense_layer_whose_bias_is_left_out() -> None:
+    """... not given as absent: files of some converters have two operands only."""
+    b = GraphBuilder("dense", 1)
+    x = b.input((1, 5), per_tensor(0.5, 3), name="x")
+    graph = b.graph(b.dense(x, 4, quant=per_tensor(1.0, -7), bias=False))
+
+    def shorten(model: schema.ModelT) -> None:
+        (operator,) = model.subgraphs[0].operators
+        operator.inputs = list(operator.inputs)[:2]
+
+    data = edited(write(graph), shorten)
+    found = read(data, "m")
+    assert found.operands(found.nodes[0])[2] is None
+    given_x = np.arange(-60, 65, 25, dtype=np.int8)[None]
+    (y,) = run(found, {found.inputs[0]: given_x}).values()
+    assert np.array_equal(y, run_tflm(data, [given_x])[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.kernel_build import STRICT, gcc, include_flags, kernel_files
+from tests.support.kernel_build import STRICT, gcc, include_flags, kernel_files, training_files
 from tests.support.strategies.base import case, tensor
 from tinyml.board import list_boards, load_board
 from tinyml.ir import ops
@@ -64,7 +64,7 @@ def test_no_warnings(
     name: str, flags: tuple[str, ...], isas: tuple[str, ...], tmp_path: Path
 ) -> None:
     command = [*compiler(name), *STRICT, "-O2", "-ffp-contract=off", *flags, *include_flags()]
-    files = [str(path) for path in kernel_files(*isas)]
+    files = [*map(str, kernel_files(*isas)), *map(str, training_files())]
     done = subprocess.run(
         [*command, "-c", *files], cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -77,6 +77,7 @@ def test_header_is_cpp_and_one_file_is_one_kernel(tmp_path: Path) -> None:
     command = [gcc(), "-x", "c++", "-Wall", "-Wextra", "-Werror", *include_flags(), "-c"]
     subprocess.run([*command, str(source), "-o", str(tmp_path / "use.o")], check=True)
     sources = {runtime_dir() / "src" / kernel.source for kernel in kernels()}
+    sources |= set(training_files())
     assert sources == set((runtime_dir() / "src").rglob("*.c"))
 
 

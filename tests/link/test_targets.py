@@ -57,7 +57,9 @@ def test_counts_instructions_exactly(target: tuple[Board, Path]) -> None:
     # Counted row by row, each to the tick.
     rows = toy.ROWS * (tick + 1)
     assert abs((long.ops[3] - short.ops[3]) - 2 * 240 * toy.ROW_UNIT * toy.ROWS) <= rows
-    assert abs(short.total - sum(short.ops)) <= 3 * tick
+    # Between ops lie tens of instructions, which a tick of one instruction shows.
+    between = 3 * tick if tick > 1 else 64
+    assert abs(short.total - sum(short.ops)) <= between
     assert counts(target, 10) == short, "another boot counts the same"
 
 

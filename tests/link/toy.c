@@ -52,6 +52,8 @@ static void spin(uint32_t turns) {
   if (turns == 0) return;
 #if defined(__arm__)
   __asm volatile(".syntax unified\n 1: subs %0, #1\n bne 1b\n" : "+l"(turns)::"cc");
+#elif defined(__riscv)
+  __asm volatile("1: addi %0, %0, -1\n bnez %0, 1b\n" : "+r"(turns));
 #else
   while (turns > 0) {
     turns = turns - 1u;
@@ -81,6 +83,8 @@ static tinyml_status invoke(tinyml_model *model) {
   }
 #if defined(__arm__)
   if (fate == FATE_FAULT) __asm volatile("udf #0");
+#elif defined(__riscv)
+  if (fate == FATE_FAULT) __asm volatile("unimp");
 #else
   if (fate == FATE_FAULT) __builtin_trap();
 #endif
@@ -109,7 +113,7 @@ static tinyml_status invoke(tinyml_model *model) {
   return TINYML_OK;
 }
 
-#if defined(__arm__)
+#if defined(__arm__) || defined(__riscv)
 __attribute__((section(".arena")))
 #endif
 static uint8_t arena[ARENA_BYTES] __attribute__((aligned(TINYML_ALIGNMENT)));

@@ -31,13 +31,14 @@ def build(board: Board, folder: Path, *extra: str, compiler: str = "") -> Path:
         sources += sorted((runtime / "port" / port).glob("*.c"))
     command = [compiler or board.toolchain.gcc[0]]
     command += [*STRICT, "-O2", "-ffp-contract=off", f"-I{runtime / 'include'}", *extra]
-    command += [*board.gcc_flags, *board.define_flags, *map(str, sources), "-o", str(elf)]
+    target = (*board.gcc_flags, *board.toolchain.libc, *board.define_flags)
+    command += [*target, *map(str, sources), "-o", str(elf)]
     if board.kind == "linux":
         command += ["-static"]
     if not board.is_process:
         script = folder / f"{board.name}.ld"
         script.write_text(linker_script(board))
-        command += ["-nostartfiles", f"-Wl,-T,{script}", "-Wl,--fatal-warnings"]
+        command += ["-nostartfiles", f"-T{script}", "-Wl,--fatal-warnings"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return elf

@@ -43,7 +43,10 @@ def test_bit_exact_where_rows_come(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "board",
-    ["qemu-cortex-m0", "qemu-cortex-m3", "qemu-cortex-m4", "qemu-cortex-m33", "qemu-cortex-m55"],
+    [
+        *("qemu-cortex-m0", "qemu-cortex-m3", "qemu-cortex-m4", "qemu-cortex-m33"),
+        *("qemu-cortex-m55", "qemu-riscv32"),
+    ],
 )
 def test_every_core(board: str, tmp_path: Path) -> None:
     """The largest of two networks that fits the core's memory; touched memory is planned memory."""

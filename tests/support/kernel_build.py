@@ -33,6 +33,11 @@ def kernel_files(*isas: str) -> list[Path]:
     return sorted({runtime_dir() / "src" / k.source for k in kernels() if k.isa in wanted})
 
 
+def training_files() -> list[Path]:
+    """The C files of the kernels of training."""
+    return sorted((runtime_dir() / "src" / "train").glob("*.c"))
+
+
 def gcc() -> str:
     """The host compiler; skips the test when there is none."""
     path = shutil.which("gcc")
@@ -42,7 +47,7 @@ def gcc() -> str:
 
 
 def build_library(folder: Path) -> Path:
-    """All portable kernels as one shared library in `folder`."""
+    """All portable kernels, and those of training, as one shared library in `folder`."""
     library = folder / "libkernels.so"
     command = [
         gcc(),
@@ -50,7 +55,7 @@ def build_library(folder: Path) -> Path:
         *SANITIZE,
         *("-O1", "-g", "-fno-omit-frame-pointer", "-ffp-contract=off", "-fPIC", "-shared"),
         *include_flags(),
-        *map(str, kernel_files()),
+        *map(str, (*kernel_files(), *training_files())),
         *("-o", str(library)),
     ]
     subprocess.run(command, check=True, capture_output=True, text=True)
@@ -58,12 +63,12 @@ def build_library(folder: Path) -> Path:
 
 
 def declarations(folder: Path) -> str:
-    """What the public header declares, preprocessed, without the system's headers."""
+    """What the public headers declare, preprocessed, without the system's headers."""
     stubs = folder / "stubs"
     stubs.mkdir(exist_ok=True)
     for name in ("stddef.h", "stdint.h"):  # cffi knows their types
         (stubs / name).write_text("")
-    header = runtime_dir() / "include" / "tinyml_kernels.h"
+    header = runtime_dir() / "include" / "tinyml_train.h"
     command = [gcc(), "-E", "-P", "-nostdinc", f"-I{stubs}", str(header)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 

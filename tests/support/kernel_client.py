@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tests.support.kernel_build import build_library, declarations, sanitizer_library
-from tests.support.kernel_server import Request, receive, send
+from tests.support.kernel_server import Function, Request, receive, send
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ class KernelClient:
         self._declarations.write_text(declarations(folder), encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, request: Request) -> tuple[bytes, ...]:
+    def run(self, request: Request | Function) -> tuple[bytes, ...]:
         """The results; AssertionError with the sanitizer's report when the kernel crashes."""
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
@@ -33,7 +33,7 @@ class KernelClient:
             process.wait()
             self._process = None
             report = self._log.read_text(encoding="utf-8", errors="replace")
-            raise AssertionError(f"'{request.call.kernel}' crashed:\n{report}") from None
+            raise AssertionError(f"'{request.kernel}' crashed:\n{report}") from None
         if isinstance(answer, Exception):
             raise answer
         return answer  # type: ignore[no-any-return]

@@ -42,6 +42,26 @@ class Request:
     output_bytes: tuple[int, ...]
     in_place: int | None = None
 
+    @property
+    def kernel(self) -> str:
+        return self.call.kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A call of a function by its whole name: the op, pointers (None: NULL), maybe scratch.
+
+    What `sample` is, if it is not None, is a `tinyml_train_sample` filled in before by
+    `tinyml_train_begin`: its op, and rate, seed and number. The results are what all pointers point
+    to after the call.
+    """
+
+    kernel: str
+    struct: OpStruct
+    pointers: tuple[bytes | None, ...]
+    sample: tuple[OpStruct, float, int, int] | None = None
+    scratch_bytes: int = 0
+
 
 def send(stream: BinaryIO, message: object) -> None:
     data = pickle.dumps(message)
@@ -67,8 +87,10 @@ class Runner:
         self.kernels = self.ffi.dlopen(library)
         self.libc = self.ffi.dlopen(None)
 
-    def run(self, request: Request) -> tuple[bytes, ...]:
+    def run(self, request: Request | Function) -> tuple[bytes, ...]:
         with ExitStack() as stack:
+            if isinstance(request, Function):
+                return self._function(stack, request)
             match request.call.loop:
                 case RowLoop() as loop:
                     return self._rows(stack, request, loop)
@@ -191,6 +213,27 @@ class Runner:
         sizes = zip(outputs, request.output_bytes, strict=True)
         return tuple(self._bytes(out, size) for out, size in sizes)
 
+    def _function(self, stack: ExitStack, request: Function) -> tuple[bytes, ...]:
+        function = getattr(self.kernels, request.kernel)
+        blocks = [
+            self.ffi.NULL if content is None else self._block(stack, content)
+            for content in request.pointers
+        ]
+        types = self.ffi.typeof(function).args[1:]
+        typed = [self.ffi.cast(t, block) for t, block in zip(types, blocks, strict=False)]
+        if request.sample is not None:
+            op, *numbers = request.sample
+            sample = self.ffi.new("tinyml_train_sample *")
+            self.kernels.tinyml_train_begin(self._op(stack, op), *numbers, sample)
+            typed.append(sample)
+        if request.scratch_bytes:
+            typed.append(self._block(stack, request.scratch_bytes))
+        function(self._op(stack, request.struct), *typed)
+        return tuple(
+            b"" if content is None else self._bytes(block, len(content))
+            for block, content in zip(blocks, request.pointers, strict=True)
+        )
+
     def _accumulate(
         self, stack: ExitStack, request: Request, loop: Accumulation
     ) -> tuple[bytes, ...]:
@@ -238,4 +281,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # The module under its own name, whose classes the client's messages are of.
+    from tests.support import kernel_server
+
+    kernel_server.main()

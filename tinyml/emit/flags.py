@@ -13,7 +13,6 @@ ENTRY = "tinyml_port_reset"
 
 _COMPILE = (
     "-std=c99",
-    "-O2",
     "-g",
     "-ffunction-sections",
     "-fdata-sections",
@@ -23,42 +22,66 @@ _COMPILE = (
 _WARN = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 
 
+_SPEED, _SIZE = "-O2", "-Os"
+_ALL_AT_ONCE = "-flto"
+"""Inlines what is called once across files, and leaves out arguments that are always the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Flags:
     """Arguments, with paths relative to the project."""
 
     compile: tuple[str, ...]
+    hot: tuple[str, ...]
+    """What comes on top for the sources in which most time goes by."""
     link: tuple[str, ...]
     libraries: tuple[str, ...]
     """What goes after the objects when linking."""
 
 
-def gcc_flags(board: Board, include_dirs: tuple[str, ...]) -> Flags:
-    """For the board's GCC: bare metal with newlib; on a host for any of cc, gcc and clang."""
+def gcc_flags(board: Board, include_dirs: tuple[str, ...], optimize: str = "speed") -> Flags:
+    """For the board's GCC and its C library; on a host for any of cc, gcc and clang.
+
+    `optimize` is that of `PlanOptions`.
+    """
     # With a C library, its own headers count.
     includes = tuple(f"-I{folder}" for folder in include_dirs if folder != FREESTANDING)
-    compile_flags = (*board.gcc_flags, *_COMPILE, *_WARN, *board.define_flags, *includes)
+    target = (*board.gcc_flags, *board.toolchain.libc)
+    level, hot = _levels(optimize)
+    compile_flags = (*target, level, *_COMPILE, *_WARN, *board.define_flags, *includes)
     if board.is_process:
         static = ("-static",) if board.kind == "linux" else ()
-        return Flags(compile_flags, (*board.gcc_flags, *static, "-Wl,--gc-sections"), ("-lm",))
-    link = ("-nostartfiles", "-static", "--specs=nano.specs", "-Wl,--gc-sections")
+        link = (*target, *static, "-pthread", "-Wl,--gc-sections")
+        return Flags((*compile_flags, "-pthread"), hot, link, ("-lm",))
+    link = ("-nostartfiles", "-static", "-Wl,--gc-sections")
+    if optimize == "size":
+        compile_flags = (*compile_flags, _ALL_AT_ONCE)
+        link = (level, _ALL_AT_ONCE, *link)
     return Flags(
         compile_flags,
-        (*board.gcc_flags, *link, "-Wl,--fatal-warnings", f"-T{LINKER_SCRIPT}"),
+        hot,
+        (*target, *link, "-Wl,--fatal-warnings", f"-T{LINKER_SCRIPT}"),
         ("-lm",),
     )
 
 
-def zig_flags(board: Board, include_dirs: tuple[str, ...]) -> Flags:
+def _levels(optimize: str) -> tuple[str, tuple[str, ...]]:
+    """What the compiler is told of speed, and on top for hot sources."""
+    return (_SIZE, (_SPEED,)) if optimize == "size" else (_SPEED, ())
+
+
+def zig_flags(board: Board, include_dirs: tuple[str, ...], optimize: str = "speed") -> Flags:
     """For `zig cc`, a clang that has compiler-rt but, bare metal, no C library."""
     if board.is_process:
         # Zig turns its undefined-behaviour trap on by default; that is for tests.
-        flags = gcc_flags(replace(board, gcc_flags=board.clang_flags), include_dirs)
-        return Flags((*flags.compile, "-fno-sanitize=undefined"), flags.link, flags.libraries)
+        flags = gcc_flags(replace(board, gcc_flags=board.clang_flags), include_dirs, optimize)
+        return replace(flags, compile=(*flags.compile, "-fno-sanitize=undefined"))
     includes = tuple(f"-I{folder}" for folder in include_dirs)
+    level, hot = _levels(optimize)
     compile_flags = (*_COMPILE, *_WARN, "-fno-sanitize=undefined", *board.define_flags, *includes)
     return Flags(
-        (*board.clang_flags, *compile_flags),
+        (*board.clang_flags, level, *compile_flags),
+        hot,
         (*board.clang_flags, "-static", f"-Wl,--gc-sections,--entry={ENTRY}", f"-T{LINKER_SCRIPT}"),
         (),
     )

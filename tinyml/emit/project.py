@@ -1,7 +1,7 @@
 """A plan as a folder of C that builds without Python, and as the `Project` that names its parts."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +14,8 @@ from tinyml.emit.render import render
 from tinyml.emit.runtime import runtime_files
 from tinyml.emit.view import ModelView, model_view
 from tinyml.errors import BuildError, ModelError
+from tinyml.kernels.registry import by_name
+from tinyml.options import PlanOptions
 from tinyml.planning import Plan
 from tinyml.schedule.copies import RECOMPUTED
 
@@ -47,6 +49,16 @@ class Project:
         return _sources(self.manifest.files)
 
     @property
+    def optimize(self) -> str:
+        """What its code is made for: "speed" or "size"."""
+        return _optimize(self.manifest.options)
+
+    @property
+    def hot_sources(self) -> tuple[str, ...]:
+        """Those of `sources` in which most time goes by."""
+        return _hot(op.kernel for op in self.manifest.ops if op.macs)
+
+    @property
     def include_dirs(self) -> tuple[str, ...]:
         """Where headers are, relative to `root`."""
         return _include_dirs(self.manifest.files)
@@ -73,7 +85,7 @@ def emit(
     old = _own_files(out_dir)
     view = model_view(plan, name=name, board=board)
     check_fit(plan, view, board)
-    files = _render_all(plan, board, view, source)
+    files = _render_all(plan, board, view, source, _optimize(options or {}))
     identity = _identity(files)
     stamped = model_view(plan, name=name, identity=identity, board=board)
     files |= _model_c(stamped)
@@ -107,7 +119,9 @@ def open_project(root: Path) -> Project:
     return Project(root, load_board(manifest.board), manifest)
 
 
-def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dict[str, bytes]:
+def _render_all(
+    plan: Plan, board: Board, view: ModelView, source: bytes, optimize: str
+) -> dict[str, bytes]:
     """Every file of the project but the manifest."""
     files = runtime_files(plan.calls.values(), board)
     files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
@@ -119,7 +133,8 @@ def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dic
         view,
         board=board,
         sources=_sources(files),
-        flags=gcc_flags(board, _include_dirs(files)),
+        flags=gcc_flags(board, _include_dirs(files), optimize),
+        hot_sources=_hot(op.kernel for op in view.ops if op.macs),
     )
     files["README.md"] = _text("project/README.md.j2", view, board=board)
     files[MODEL_FILE] = source
@@ -132,6 +147,18 @@ def _model_c(view: ModelView) -> dict[str, bytes]:
 
 def _text(template: str, view: ModelView, **values: Any) -> bytes:
     return render(template, model=view, **values).encode()
+
+
+def _optimize(options: Mapping[str, Any]) -> str:
+    """That of `PlanOptions`."""
+    return str(options.get("optimize", PlanOptions().optimize))
+
+
+def _hot(names: Iterable[str]) -> tuple[str, ...]:
+    """Of the kernels called so, which multiply and accumulate, the sources whose loops are left to
+    the compiler: those for an instruction set are written down as instructions or nearly so."""
+    found = {kernel.source for kernel in map(by_name, names) if kernel.isa == "portable"}
+    return tuple(sorted(f"runtime/src/{source}" for source in found))
 
 
 def _identity(files: Mapping[str, bytes]) -> str:

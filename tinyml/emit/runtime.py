@@ -1,7 +1,7 @@
 """Which files of the C runtime a project carries: those that it uses, and no others."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tinyml.board import Board
@@ -10,10 +10,13 @@ from tinyml.kernels import kernel_sources
 from tinyml.kernels.call import KernelCall
 from tinyml.resources import runtime_dir
 
+THREADS = "threads/threads.c"
+"""What runs the rows of a layer in threads."""
+
 _QUOTED_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
-def runtime_files(calls: Iterable[KernelCall], board: Board) -> dict[str, bytes]:
+def runtime_files(calls: Collection[KernelCall], board: Board) -> dict[str, bytes]:
     """Path in the project -> content.
 
     `runtime/` keeps the tree of the runtime's headers and kernels, `port/` has
@@ -21,6 +24,8 @@ def runtime_files(calls: Iterable[KernelCall], board: Board) -> dict[str, bytes]
     """
     root = runtime_dir()
     wanted: dict[Path, str] = {}
+    if any(call.workers > 1 for call in calls):
+        wanted[root / THREADS] = f"runtime/{THREADS}"
     for source in kernel_sources(calls):
         wanted[root / source] = f"runtime/{source}"
     for path in _files(root / "link"):

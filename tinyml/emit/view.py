@@ -168,7 +168,8 @@ def model_view(
     views = OpViews(plan, tables, functions, producers, streamed)
     segments = _segments(plan, views, functions, feed)
     ops = [op for segment in segments for op in segment.ops]
-    kernel_headers = ["tinyml_kernels.h"] if any(op.loop.kind != "alias" for op in ops) else []
+    more_headers = ["tinyml_kernels.h"] if any(op.loop.kind != "alias" for op in ops) else []
+    more_headers += ["tinyml_threads.h"] if any(op.shared for op in ops) else []
     two = banked(memory)
     touched = [op.ends for op in ops] + ([feed.ends] if feed else [])
     inputs = _endpoints(graph, memory, prefix, "input", graph.inputs)
@@ -224,7 +225,7 @@ def model_view(
         buffers=_arena_map(plan, producers, streamed),
         segments=segments,
         tables=tables.views(constants_room(len(ops), board)),
-        headers=tuple(sorted((f"{prefix}_weights.h", "tinyml_generated.h", *kernel_headers))),
+        headers=tuple(sorted((f"{prefix}_weights.h", "tinyml_generated.h", *more_headers))),
     )
 
 

@@ -17,7 +17,7 @@ from tinyml.importers.tflite_ops import RESOLVERS, Call, RefusalError
 from tinyml.importers.tflite_tensors import Unusable, tensors_of
 from tinyml.ir.check import check
 from tinyml.ir.graph import Graph, Node, Tensor
-from tinyml.ir.operands import misfit
+from tinyml.ir.operands import completed, misfit
 from tinyml.quant.params import check_params
 
 _FLOAT = "computes in floating point"
@@ -147,7 +147,7 @@ def _node(
         op, kept = resolver(call)
     except RefusalError as error:
         return refused(str(error))
-    operands = tuple(call.operands[index] for index in kept)
+    operands = completed(op, tuple(call.operands[index] for index in kept))
     reason = misfit(op, operands, call.results)
     if reason is not None:
         return refused(_FLOAT if is_float else reason)

@@ -15,10 +15,17 @@ Results = Sequence[Tensor]
 _Rule = Callable[[ops.Op, Operands, Results], str | None]
 
 
+def completed(op: ops.Op, operands: Operands) -> Operands:
+    """`operands` with None for optional ones that are left out at the end."""
+    _, most = _COUNTS.get(type(op), (1, 1))
+    absent = 0 if most == _MANY else most - len(operands)
+    return (*operands, *(None for _ in range(absent)))
+
+
 def misfit(op: ops.Op, operands: Operands, results: Results) -> str | None:
     """Why `op` cannot work on these tensors (naming one), None when it can."""
     low, high = _COUNTS.get(type(op), (1, 1))
-    if not low <= len(operands) <= high:
+    if not (low if high == _MANY else high) <= len(operands) <= high:
         expected = f"{low}" if low == high else f"{low} to {high}"
         return f"has {len(operands)} operands, needs {expected}"
     if any(operand is None for operand in operands[:low]):
@@ -37,7 +44,7 @@ _COUNTS: dict[type[ops.Op], tuple[int, int]] = {
     ops.Concatenation: (1, _MANY),
     **dict.fromkeys((ops.Add, ops.Sub, ops.Mul, ops.Minimum, ops.Maximum, ops.Prelu), (2, 2)),
 }
-"""Least and largest number of operands where it is not 1."""
+"""Operands that must be there, and how many there are with the optional ones, where not 1."""
 
 
 def _present(operands: Operands) -> list[Tensor]:

@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType
-from tinyml.kernels import bind_neon, dsp, dsp_depthwise, mve, neon
+from tinyml.kernels import bind_neon, dsp, dsp_depthwise, mve, neon, portable
 from tinyml.kernels.call import (
     ColumnAccess,
-    ConstArray,
     KernelCall,
     OpStruct,
     RowAccess,
@@ -38,14 +37,28 @@ def conv(site: Site) -> KernelCall:
     quick = columns and not dsp.exact(params)
     shape = ("1x1",) if pointwise else ("w3",) if quick else ()
     kernel = site.kernel(*_features(weights, *shape))
-    rows = weights.reshape(out_channels, -1)
     loop = _row_loop(site, op, height, width)
     if kernel.isa in neon.ISAS:
+        rows = weights.reshape(out_channels, -1)
         return bind_neon.conv(site, kernel, params, _biases(site, params, rows), loop)
+    return _conv_call(site, op, kernel, params, weights, loop)
+
+
+def _conv_call(
+    site: Site,
+    op: ops.Conv2D,
+    kernel: Kernel,
+    params: LinearParams,
+    weights: npt.NDArray[np.generic],
+    loop: RowLoop,
+) -> KernelCall:
+    """The call of a convolution kernel for what `op` does with `weights`, OHWI."""
+    out_channels, height, width, in_channels = weights.shape
+    rows = weights.reshape(out_channels, -1)
     packed = kernel.isa == "dsp"
     if packed:
         rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
-    filters = _FILTERS.get(kernel.isa, _filter_fields)(site, params, rows)
+    filters = _FILTERS[kernel.isa](site, params, rows)
     if kernel.requires == "1x1":
         pixel: Fields = (("in_channels", in_channels), ("stride_x", op.stride[1]), *filters)
         call = KernelCall(kernel.name, OpStruct(kernel.struct, pixel), loop)
@@ -87,6 +100,7 @@ def depthwise_conv(site: Site) -> KernelCall:
                 for least in (dsp_depthwise.QUAD, 8)
                 if square and channels >= least
             ),
+            *((f"{size} one to one",) if square and window.serves(channels) else ()),
             *(("one to one",) if singly and window.serves(channels) else ()),
             *((f"one to one x{neon.LANES}",) if singly and channels >= neon.LANES else ()),
         )
@@ -100,18 +114,25 @@ def depthwise_conv(site: Site) -> KernelCall:
         return bind_neon.depthwise_conv(site, kernel, params, biases, loop)
     if kernel.requires:
         by_channel = weights.transpose(3, 0, 1, 2).reshape(channels, -1)
-        fields_of = _dsp_quad_fields if kernel.isa == "dsp" else _filter_fields
+        biases = _biases(site, params, by_channel)
+        fields_of = _dsp_quad_fields if kernel.isa == "dsp" else portable.filter_fields
         small: Fields = (
             ("stride_x", op.stride[1]),
             ("input_zero_point", params.input_zero_point),
-            *fields_of(site, params, by_channel),
+            *fields_of(params, biases, by_channel),
         )
         return KernelCall(kernel.name, OpStruct(kernel.struct, small), loop)
     fields: Fields = (
         ("depth_multiplier", op.multiplier),
         *window_fields(op, height, width),
         ("input_zero_point", params.input_zero_point),
-        *_filter_fields(site, params, weights, folded=False),
+        *portable.filter_fields(
+            params,
+            _biases(site, params, None),
+            weights.reshape(-1, channels).T,
+            packed=weights,
+            largest_input=max(127 - params.input_zero_point, 128 + params.input_zero_point),
+        ),
     )
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
@@ -123,30 +144,45 @@ def _depthwise_mve(
     assert isinstance(op, ops.DepthwiseConv2D)
     weights = site.constant(1, DType.INT8)[0]
     biases = _biases(site, params, weights.reshape(-1, weights.shape[2]).T)
-    fields: Fields = (
-        *window_fields(op, window.height, window.width),
-        ("input_zero_point", params.input_zero_point),
-        ("pixels", window.pixels),
-        ("pairs", int(window.pairs)),
-        ("offsets", table("int32_t", window.offsets())),
-        *_mve_fields(params, window.blocks(params, biases, weights)),
-    )
-    sizes = (window.height, window.width, window.stride, window.dilation, window.pixels)
+    if kernel.requires != "one to one":
+        small = mve.Window3x3(window.stride, window.out_width)
+        fields: Fields = (
+            ("stride_x", small.stride),
+            ("input_zero_point", params.input_zero_point),
+            ("pixels", small.pixels),
+            *_mve_fields(params, small.blocks(params, biases, weights)),
+        )
+        sizes: tuple[int, ...] = (small.stride, small.pixels)
+        scratch = small.scratch_bytes
+    else:
+        fields = (
+            *window_fields(op, window.height, window.width),
+            ("input_zero_point", params.input_zero_point),
+            ("pixels", window.pixels),
+            ("offsets", table("int32_t", window.offsets())),
+            *_mve_fields(params, window.blocks(params, biases, weights)),
+        )
+        sizes = (window.height, window.width, window.stride, window.dilation, window.pixels)
+        scratch = window.scratch_bytes
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
-        scratch_bytes=window.scratch_bytes,
+        scratch_bytes=scratch,
         scratch_macro=f"{kernel.scratch}({', '.join(map(str, sizes))})",
     )
 
 
 def fully_connected(site: Site) -> KernelCall:
-    """FULLY_CONNECTED: each of its vectors is a row."""
+    """FULLY_CONNECTED: each of its vectors is a row.
+
+    To any other way than the first, one of a single pixel, which a convolution's kernel computes
+    as well, if it is of the same instruction set and no weight has a zero point.
+    """
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
     symmetric = () if params.weights_zero_point else ("symmetric",)
-    kernel = site.kernel(*_features(weights, *symmetric))
+    kernel = replace(site, way=0).kernel(*_features(weights, *symmetric))
     in_features = weights.shape[1]
     batches = site.x.size // in_features
     loop = RowLoop(
@@ -159,6 +195,11 @@ def fully_connected(site: Site) -> KernelCall:
     if kernel.isa in neon.ISAS:
         biases = _biases(site, params, weights)
         return bind_neon.fully_connected(site, kernel, params, biases, loop)
+    convs = site.kernels("CONV_2D", "1x1") if symmetric else ()
+    if site.way and convs and convs[0].isa == kernel.isa:
+        pixels = weights.reshape(len(weights), 1, 1, in_features)
+        conv_kernel = convs[min(site.way, len(convs)) - 1]
+        return _conv_call(site, ops.Conv2D(), conv_kernel, params, pixels, loop)
     layer: Fields = (
         ("in_features", in_features),
         ("weights_zero_point", params.weights_zero_point),
@@ -199,29 +240,13 @@ def _biases(
     return bias.astype(np.int32)  # modulo 2**32, like the accumulator
 
 
-def _filter_fields(
-    site: Site, params: LinearParams, weights: npt.NDArray[np.generic], *, folded: bool = True
-) -> Fields:
-    """The `tinyml_filters` member: weights in the order given, biases and rescales.
-
-    Where the biases take in the input's zero point (`folded`), the weights have a row
-    per channel. Channels that all rescale alike share one entry.
-    """
-    channels = len(params.multipliers)
-    bias = _biases(site, params, weights if folded else None)
-    rescales = {*zip(params.multipliers.tolist(), params.shifts.tolist(), strict=True)}
-    used = channels if len(rescales) > 1 else 1
-    return (
-        ("filters.out_channels", channels),
-        ("filters.output_zero_point", params.output_zero_point),
-        ("filters.act_min", params.act_min),
-        ("filters.act_max", params.act_max),
-        ("filters.per_channel", int(len(rescales) > 1)),
-        ("filters.weights", table("int8_t", weights)),
-        ("filters.biases", table("int32_t", bias)),
-        ("filters.multipliers", table("int32_t", params.multipliers[:used])),
-        ("filters.shifts", table("int8_t", params.shifts[:used])),
-    )
+def _filter_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
+    """The `tinyml_filters` member, weights in fours; `weights` has a row per channel."""
+    n = weights.shape[1]
+    if n >= portable.ELEMENTS:
+        raise site.unsupported(site.y, f"a sum of {n} products could overflow", "split the layer")
+    fours = portable.in_fours(weights)
+    return portable.filter_fields(params, _biases(site, params, weights), weights, packed=fours)
 
 
 def _dsp_filter_fields(
@@ -246,17 +271,16 @@ def _dsp_output_fields(name: str, params: LinearParams) -> Fields:
     )
 
 
-def _dsp_quad_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
+def _dsp_quad_fields(
+    params: LinearParams, biases: npt.NDArray[np.int32], weights: npt.NDArray[np.generic]
+) -> Fields:
     """The filters of a depthwise kernel for the DSP extension; `weights` has a row per channel."""
-    portable = dict(_filter_fields(site, params, weights))
-    bias = portable["filters.biases"]
-    assert isinstance(bias, ConstArray)
     return (
-        ("channels", portable["filters.out_channels"]),
+        ("channels", len(biases)),
         ("output_zero_point", params.output_zero_point),
         ("act_min", params.act_min),
         ("act_max", params.act_max),
-        ("quads", table("int32_t", dsp_depthwise.quads(params, bias.data, weights))),
+        ("quads", table("int32_t", dsp_depthwise.quads(params, biases, weights))),
     )
 
 
@@ -278,8 +302,8 @@ def _mve_fields(params: LinearParams, blocks: npt.NDArray[np.int32]) -> Fields:
     )
 
 
-_FILTERS = {"dsp": _dsp_filter_fields, "mve": _mve_filter_fields}
-"""How the instruction sets that do not take `tinyml_filters` want their filters."""
+_FILTERS = {"portable": _filter_fields, "dsp": _dsp_filter_fields, "mve": _mve_filter_fields}
+"""How instruction sets want the filters of convolutions."""
 
 
 def _features(weights: npt.NDArray[np.generic], *features: str) -> tuple[str, ...]:

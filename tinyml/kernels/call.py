@@ -194,3 +194,16 @@ class KernelCall:
     """C expression that must be <= scratch_bytes (checked by _Static_assert)."""
     in_place: tuple[int, ...] = ()
     """Operand positions whose buffer the output may overlay exactly (same offset)."""
+    workers: int = 1
+    """How many threads share the rows of a `RowLoop` of one batch, in no order; each has its own
+    part of the scratch."""
+
+    @property
+    def runs_by_rows(self) -> bool:
+        """Whether it computes one row after the other, from top to bottom."""
+        return isinstance(self.loop, RowLoop) and self.workers == 1
+
+    @property
+    def scratch_pitch(self) -> int:
+        """Bytes of the scratch that one thread has."""
+        return self.scratch_bytes // self.workers

@@ -59,7 +59,7 @@ class Front:
     macs: tuple[int, ...]
     """Per node of the graph."""
     rest: tuple[int, ...]
-    """Per node, the least peak of what runs from there on; and of nothing."""
+    """Per node, the least peak of what runs from there on, if below what is of use; of nothing."""
     tried: list[Option] = field(default_factory=list)
     peaks: dict[Option, int] = field(default_factory=dict)
     """Of options that have been worked out."""
@@ -67,8 +67,13 @@ class Front:
     """Per `stop`, what `finest` has found."""
 
     @staticmethod
-    def of(paths: Paths, calls: Mapping[str, KernelCall]) -> "Front | None":
-        """`calls` are made without flattening; None if there are no patches."""
+    def of(
+        paths: Paths, calls: Mapping[str, KernelCall], limit: int | None = None
+    ) -> "Front | None":
+        """`calls` are made without flattening; None if there are no patches.
+
+        Of what needs `limit` or more, no more than that is known.
+        """
         costs = paths.costs
         nodes: list[TileNode] = []
         for node in costs.graph.nodes:
@@ -80,7 +85,7 @@ class Front:
         if not nodes or (costs.fed is not None and source is None):
             return None
         macs = tuple(costs.graph.macs(node) for node in costs.graph.nodes)
-        return Front(paths, tuple(nodes), source, macs, paths.least_peaks())
+        return Front(paths, tuple(nodes), source, macs, paths.least_peaks(limit))
 
     def options(self, rows: Sequence[int], columns: Sequence[int]) -> list[Option]:
         """All patches with so many rows and columns of tiles."""

@@ -96,18 +96,21 @@ class Paths:
                     )
                     heappush(heap, entry)
 
-    def least_peaks(self) -> tuple[int, ...]:
-        """Per node, the least peak of the paths from there to the end; at last of none."""
+    def least_peaks(self, limit: int | None = None) -> tuple[int, ...]:
+        """Per node, the least peak of the paths from there to the end; at last of none.
+
+        Peaks of `limit` or more are not told apart, and given as `limit`.
+        """
+        limit = self.limit if limit is None else min(limit, self.limit)
         found = [0]
         for start in range(self.costs.count - 1, -1, -1):
-            least = None
+            least = limit
             bounds = [(max(c.bound, found[self.costs.count - c.stop]), c) for c in self.cuts[start]]
             for bound, cut in sorted(bounds):
-                if least is not None and bound >= least:
+                if bound >= least:
                     break
-                needs = max(bound, self.costs.peak(cut))
-                least = needs if least is None else min(least, needs)
-            found.append(self.limit if least is None else least)
+                least = min(least, max(bound, self.costs.peak(cut)))
+            found.append(least)
         return tuple(found[::-1])
 
     def schedule(self, limit: int) -> Schedule:

@@ -124,7 +124,7 @@ def front(
             found = _loosened(peak, paths.schedule)
             best = Candidate(found[0], executed_macs(graph, found[0], row_calls), peak, found[1:])
         if feed is not Feed.ROWS:
-            tiles = Front.of(paths, row_calls)
+            tiles = Front.of(paths, row_calls, best.peak)
             if tiles is not None:
                 patches += ((option, tiles) for option in tiles.options(rows, columns))
     if best is None:

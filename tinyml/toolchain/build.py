@@ -69,7 +69,7 @@ def build(project: Project, compiler: str = "auto") -> Firmware:
     code, PlanError when the firmware turns out larger than the board's memory.
     """
     tool = find_compiler(project.board, compiler)
-    flags = tool.flags(project.board, project.include_dirs)
+    flags = tool.flags(project.board, project.include_dirs, project.optimize)
     root = project.root.resolve()
     objects = root / "build" / "objects"
     objects.mkdir(parents=True, exist_ok=True)
@@ -80,16 +80,24 @@ def build(project: Project, compiler: str = "auto") -> Firmware:
         [*tool.command, tool.version, *flags.compile],
         (root / path for path in project.manifest.files if path.endswith(".h")),
     )
-    # Debug information tells no one where the project was built, and so is the same everywhere.
-    command = (*tool.command, *flags.compile, f"-ffile-prefix-map={root}=.", "-c")
+    # Debug information tells no one where the project was built, and so is the same everywhere,
+    # as are the names of what is optimised over all files at once.
+    nowhere = f"-ffile-prefix-map={root}=."
+    command = (*tool.command, *flags.compile, nowhere, "-c")
 
     def compile_one(source: str) -> Path:
-        result = objects / f"{_digest([common, source], [root / source])}.o"
+        hot = flags.hot if source in project.hot_sources else ()
+        result = objects / f"{_digest([common, source, *hot], [root / source])}.o"
         if not result.is_file():
             # No other build, nor an interrupted one, leaves half an object under this name.
             part = result.with_suffix(f".{os.getpid()}.part")
             try:
-                _run((*command, source, "-o", str(part)), root, source, project)
+                _run(
+                    (*command, *hot, f"-frandom-seed={source}", source, "-o", str(part)),
+                    root,
+                    source,
+                    project,
+                )
                 part.replace(result)
             finally:
                 part.unlink(missing_ok=True)
@@ -101,7 +109,7 @@ def build(project: Project, compiler: str = "auto") -> Firmware:
         stale.unlink(missing_ok=True)
     paths = [str(path.relative_to(root)) for path in compiled]
     target = str(elf.relative_to(root))
-    link = (*tool.command, *flags.link, *paths, *flags.libraries, "-o", target)
+    link = (*tool.command, *flags.link, nowhere, *paths, *flags.libraries, "-o", target)
     _run(link, root, "the link", project)
     return Firmware(project, elf, tool.version, read_sizes(elf))
 

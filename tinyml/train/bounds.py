@@ -1,6 +1,6 @@
 """Where the output of a node stops following its input: cut off, or saturated."""
 
-from math import inf
+import numpy as np
 
 from tinyml.ir import ops
 from tinyml.ir.graph import Graph, Node
@@ -8,8 +8,11 @@ from tinyml.ir.ops import Activation
 from tinyml.quant.scales import activation_range
 from tinyml.train.program import Precision
 
+LARGEST = float(np.finfo(np.float32).max)
+"""In place of infinity, for which C has no literal: float32 activations stay within."""
+
 REAL_BOUNDS = {
-    Activation.RELU: (0.0, inf),
+    Activation.RELU: (0.0, LARGEST),
     Activation.RELU6: (0.0, 6.0),
     Activation.RELU_N1_TO_1: (-1.0, 1.0),
 }
@@ -28,6 +31,11 @@ def activation_of(op: ops.Op) -> Activation:
             return op.activation
         case _:
             return Activation.NONE
+
+
+def real_bounds(op: ops.Op) -> tuple[float, float]:
+    """Between which numbers `op` keeps its results in float32."""
+    return REAL_BOUNDS.get(activation_of(op), (-LARGEST, LARGEST))
 
 
 def open_bounds(graph: Graph, node: Node, precision: Precision) -> tuple[float, float] | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinyml.ir import ops
 from tinyml.ir.graph import Graph, Node, Tensor
-from tinyml.train.bounds import REAL_BOUNDS, activation_of
+from tinyml.train.bounds import real_bounds
 from tinyml.train.floats import Floats, exp32, sequential_sum
 from tinyml.train.gradient_filter import Window
 
@@ -49,8 +49,10 @@ def infer(graph: Graph, node: Node, values: Mapping[str, Floats]) -> Floats:
             result = softmax(x)
         case _:
             result = x.reshape(y.shape)
-    low, high = REAL_BOUNDS.get(activation_of(node.op), (-np.inf, np.inf))
-    limited: Floats = np.minimum(np.maximum(result, np.float32(low)), np.float32(high))
+    low, high = map(np.float32, real_bounds(node.op))
+    # Unlike np.maximum, this says which of 0 and -0 it gives: the bound.
+    above: Floats = np.where(result > low, result, low)
+    limited: Floats = np.where(above < high, above, high)
     return limited
 
 

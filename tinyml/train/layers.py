@@ -7,14 +7,15 @@ from math import ceil, prod
 import numpy as np
 
 from tinyml.ir import ops
-from tinyml.ir.graph import Node, Shape, Tensor
+from tinyml.ir.graph import Graph, Node, Shape
 from tinyml.train.gradient_filter import Window
 from tinyml.train.grid import Grid, filter_grids
 from tinyml.train.options import TrainOptions
 from tinyml.train.program import Layer, LayerKind, Precision
 from tinyml.train.tail import Tail
 
-INT32_LIMIT = 2**31 - 1
+BIAS_LIMIT = 2**30
+"""Leaves room for the products in sums of int32, which inference adds to a bias."""
 WEIGHT_LIMIT = 127
 """TFLite's symmetric weights do without -128."""
 
@@ -81,9 +82,9 @@ class Trained:
 def trained_layer(tail: Tail, node: Node, options: TrainOptions) -> Trained:
     """`node`, a layer with weights of the head of `tail`, under `options`."""
     x, weights, *rest = tail.head.operands(node)
-    (y,), bias = tail.head.results(node), rest[0] if rest else None
+    bias = rest[0] if rest else None
     assert x is not None and weights is not None
-    layer = _layer(node, x, weights, y)
+    layer = layer_of(tail.head, node)
     learns = node.name in tail.trained
     update = options.update_of(node.name)
     radius = options.radius_of(node.name)
@@ -109,7 +110,7 @@ def trained_layer(tail: Tail, node: Node, options: TrainOptions) -> Trained:
         weight_factors=_rounded(x.q.scale / s for s in scales) if integers else (),
         bias_factors=_rounded(1 / (x.q.scale * s) for s in scales) if integers else (),
         weight_limit=WEIGHT_LIMIT if integers else 0,
-        bias_limit=INT32_LIMIT if integers else 0,
+        bias_limit=BIAS_LIMIT if integers else 0,
     )
 
 
@@ -117,8 +118,10 @@ def _rounded(factors: Iterable[float]) -> tuple[float, ...]:
     return tuple(float(np.float32(factor)) for factor in factors)
 
 
-def _layer(node: Node, x: Tensor, weights: Tensor, y: Tensor) -> Layer:
-    op = node.op
+def layer_of(graph: Graph, node: Node) -> Layer:
+    """The shapes of `node`, a layer with weights."""
+    op, (x, weights), (y,) = node.op, graph.operands(node)[:2], graph.results(node)
+    assert x is not None and weights is not None
     if isinstance(op, ops.FullyConnected):
         outputs, inputs = weights.shape
         rows = x.size // inputs

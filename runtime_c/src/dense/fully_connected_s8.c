@@ -2,11 +2,11 @@
 #include "tinyml_kernels.h"
 
 /* sum(x * (w - zero point)) = sum(x * w) - zero point * sum(x): the second term */
-static uint32_t correction(const tinyml_fully_connected_s8_op *op, const int8_t *x) {
+static int32_t correction(const tinyml_fully_connected_s8_op *op, const int8_t *x) {
   int32_t sum = 0;
   if (op->weights_zero_point == 0) return 0;
   for (int32_t i = 0; i < op->in_features; ++i) sum += x[i];
-  return (uint32_t)-op->weights_zero_point * (uint32_t)sum;
+  return -op->weights_zero_point * sum;
 }
 
 void tinyml_fully_connected_s8(const tinyml_fully_connected_s8_op *op, const tinyml_span *span,

@@ -1,5 +1,5 @@
-#include "tinyml_filters.h"
 #include "tinyml_kernels.h"
+#include "tinyml_rescale.h"
 #include "tinyml_window.h"
 
 /* The part of one output pixel's window that lies inside the map: `taps` kernel columns in each
@@ -27,17 +27,17 @@ static window window_at(const tinyml_depthwise_conv_s8_op *op, const tinyml_span
 }
 
 /* The sum of output channel `channel`, fed by input channel `in_channel`. */
-static uint32_t sum1(const tinyml_depthwise_conv_s8_op *op, const window *at,
-                     const int8_t *const *rows, int32_t in_channel, int32_t channel) {
+static int32_t sum1(const tinyml_depthwise_conv_s8_op *op, const window *at,
+                    const int8_t *const *rows, int32_t in_channel, int32_t channel) {
   const int8_t *row_weights = op->filters.weights + at->weights + channel;
   const int32_t zero_point = op->input_zero_point;
-  uint32_t a = (uint32_t)op->filters.biases[channel];
+  int32_t a = 0;
   for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
     if (rows[ky] != NULL) {
       const int8_t *x = rows[ky] + at->offset + in_channel;
       const int8_t *w = row_weights;
       for (int32_t i = at->taps; i > 0; --i, x += at->step, w += at->out_channels) {
-        a += (uint32_t)((*x - zero_point) * *w);
+        a += (*x - zero_point) * *w;
       }
     }
     row_weights += op->kernel_width * at->out_channels;
@@ -48,21 +48,19 @@ static uint32_t sum1(const tinyml_depthwise_conv_s8_op *op, const window *at,
 /* The same for four output channels in a row, fed by input channels `lane` apart (1 or 0). */
 static inline void sum4(const tinyml_depthwise_conv_s8_op *op, const window *at,
                         const int8_t *const *rows, int32_t in_channel, int32_t channel,
-                        int32_t lane, uint32_t sums[4]) {
+                        int32_t lane, int32_t sums[4]) {
   const int8_t *row_weights = op->filters.weights + at->weights + channel;
-  const int32_t *biases = op->filters.biases + channel;
   const int32_t zero_point = op->input_zero_point;
-  uint32_t a = (uint32_t)biases[0], b = (uint32_t)biases[1];
-  uint32_t c = (uint32_t)biases[2], d = (uint32_t)biases[3];
+  int32_t a = 0, b = 0, c = 0, d = 0;
   for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
     if (rows[ky] != NULL) {
       const int8_t *x = rows[ky] + at->offset + in_channel;
       const int8_t *w = row_weights;
       for (int32_t i = at->taps; i > 0; --i, x += at->step, w += at->out_channels) {
-        a += (uint32_t)((x[0] - zero_point) * w[0]);
-        b += (uint32_t)((x[lane] - zero_point) * w[1]);
-        c += (uint32_t)((x[2 * lane] - zero_point) * w[2]);
-        d += (uint32_t)((x[3 * lane] - zero_point) * w[3]);
+        a += (x[0] - zero_point) * w[0];
+        b += (x[lane] - zero_point) * w[1];
+        c += (x[2 * lane] - zero_point) * w[2];
+        d += (x[3 * lane] - zero_point) * w[3];
       }
     }
     row_weights += op->kernel_width * at->out_channels;
@@ -75,10 +73,8 @@ static inline void sum4(const tinyml_depthwise_conv_s8_op *op, const window *at,
 
 void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinyml_span *span,
                               const int8_t *const *rows, int8_t *out) {
-  const tinyml_filters filters =
-      op->filters; /* a copy that the stores through `out` cannot touch */
   const int32_t multiplier = op->depth_multiplier;
-  const int32_t out_channels = filters.out_channels;
+  const int32_t out_channels = op->filters.out_channels;
   const int32_t in_channels = out_channels / multiplier;
   /* Blocks of four channels need neighbouring inputs, or one input for all four. */
   const int blocks = multiplier == 1 || multiplier % 4 == 0;
@@ -87,7 +83,7 @@ void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinym
     const window at = window_at(op, span, x, in_channels);
     int32_t in_channel = 0, fed = 0; /* fed: outputs that in_channel has fed */
     for (int32_t channel = 0; channel < out_channels;) {
-      uint32_t sums[4];
+      int32_t sums[4];
       const int32_t count = blocks && channel + 4 <= out_channels ? 4 : 1;
       if (count == 1) {
         sums[0] = sum1(op, &at, rows, in_channel, channel);
@@ -96,9 +92,8 @@ void tinyml_depthwise_conv_s8(const tinyml_depthwise_conv_s8_op *op, const tinym
       } else {
         sum4(op, &at, rows, in_channel, channel, 0, sums);
       }
-      for (int32_t i = 0; i < count; ++i) {
-        *out++ = tinyml_filtered(&filters, sums[i], channel + i);
-      }
+      tinyml_outputs(&op->filters, sums, 1, 0, channel, count, out);
+      out += count;
       channel += count;
       for (fed += count; fed >= multiplier; fed -= multiplier) ++in_channel;
     }

@@ -1,0 +1,7 @@
+#include "tinyml_train_bias.h"
+
+void tinyml_train_update_bias_s8(const tinyml_train_update_bias_op *op, const float *gradient,
+                                 int32_t *bias, float *momentum,
+                                 const tinyml_train_sample *sample) {
+  tinyml_train_update_bias(op, gradient, bias, momentum, sample, 1);
+}
