@@ -49,7 +49,7 @@ build/frameworks/%/.done: pyproject.toml
 	@echo "Installing tinyml[$*] into $(@D)"
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip --disable-pip-version-check --no-input --quiet --retries 10 --timeout 60 \
-	  install --editable '.[$*]' pytest $(PACKAGES_$*)
+	  install --editable '.[$*]' cffi pytest $(PACKAGES_$*)
 	@touch $@
 
 .PHONY: check
