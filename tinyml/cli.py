@@ -21,7 +21,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from tinyml import __version__, pipeline, report, report_training
+from tinyml import __version__, pipeline, report, report_quality, report_training
 from tinyml.cli_options import (
     Batch,
     BoardName,
@@ -30,6 +30,7 @@ from tinyml.cli_options import (
     Filter,
     Io,
     Json,
+    Limit,
     Loss,
     MacsLimit,
     Model,
@@ -37,6 +38,7 @@ from tinyml.cli_options import (
     Optimizer,
     Patches,
     PatchOps,
+    Pixels,
     Port,
     Precision,
     Project,
@@ -46,14 +48,17 @@ from tinyml.cli_options import (
     Train,
     Update,
 )
+from tinyml.convert import ConvertOptions
 from tinyml.errors import (
     CheckFailedError,
+    ConvertError,
     MissingToolError,
     ModelError,
     PlanError,
     TinymlError,
     UnsupportedError,
 )
+from tinyml.evaluate import EvaluateOptions
 from tinyml.options import OptionArguments, parse_patches
 from tinyml.results import Result
 from tinyml.train.target.request import TrainRequest
@@ -74,6 +79,45 @@ app = typer.Typer(
 def inspect(model: Model, as_json: Json = False) -> None:
     """Show what is in a model file: operators, shapes, MACs, weights."""
     _show(pipeline.inspect(model), report.inspection, as_json)
+
+
+@app.command()
+def convert(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A .keras, .h5, .onnx, .pt2 or float .tflite file, or a SavedModel folder.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Samples of the inputs: an .npz, an .npy, or a folder of .npy files or images.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The file to write.", show_default="MODEL.tflite, here"),
+    ] = None,
+    pixels: Pixels = None,
+    limit: Limit = None,
+    int16x8: Annotated[
+        bool, typer.Option("--int16x8", help="int16 activations, in place of int8.")
+    ] = False,
+    float_out: Annotated[
+        Path | None,
+        typer.Option("--float", metavar="FILE", help="Write the float .tflite file, too."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Quantise a Keras, ONNX or PyTorch model to a full-int8 .tflite file."""
+    options = ConvertOptions(data, pixels, limit, int16x8)
+    target = _tflite_beside(model) if out is None else out
+    with report.waiting(_ERRORS, f"converting {model.name}"):
+        result = pipeline.convert(model, target, options, float_out=float_out)
+    _show(result, report.conversion, as_json)
 
 
 @app.command()
@@ -130,7 +174,13 @@ def plan(
 
 @app.command()
 def build(
-    model: Model,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A full-int8 .tflite file; with --data, what `tinyml convert` takes.",
+            show_default=False,
+        ),
+    ],
     board: BoardName,
     out: Annotated[
         Path | None,
@@ -153,9 +203,15 @@ def build(
     classes: Classes = None,
     optimize: Optimize = "speed",
     threads: Threads = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Samples to quantise a float model with first: see `tinyml convert`."),
+    ] = None,
+    pixels: Pixels = None,
     as_json: Json = False,
 ) -> None:
     """Generate the C project and compile the firmware."""
+    convert = None if data is None and pixels is None else ConvertOptions(data, pixels)
     request = _request(train, filter_, optimizer, update, precision, batch, loss, classes)
     options = OptionArguments(
         sram=sram,
@@ -168,10 +224,11 @@ def build(
         optimize=optimize,
         threads=threads,
     )
-    if request is None:
-        result = pipeline.build(model, board, out, **options)
-    else:
-        result = pipeline.build_learning(model, board, request, out, **options)
+    with report.waiting(_ERRORS, f"converting {model.name}", shown=convert is not None):
+        if request is None:
+            result = pipeline.build(model, board, out, convert=convert, **options)
+        else:
+            result = pipeline.build_learning(model, board, request, out, convert=convert, **options)
     _show(result, report.build, as_json)
 
 
@@ -200,6 +257,42 @@ def verify(
         result = pipeline.verify(project, port=port, inputs=inputs, seed=seed, progress=progress)
     _show(result, report.verification, as_json)
     if not result.bit_exact:
+        raise typer.Exit(CheckFailedError.exit_status)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Samples with `labels` or `targets`: an .npz, or a folder of files by class.",
+            show_default=False,
+        ),
+    ],
+    float_model: Annotated[
+        Path | None,
+        typer.Option("--float", metavar="MODEL", help="The float model: compare layers, too."),
+    ] = None,
+    board: Annotated[
+        str | None, typer.Option(help="Build a firmware for this board, and try it, too.")
+    ] = None,
+    project: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Try this firmware of the model, too.")
+    ] = None,
+    port: Port = None,
+    pixels: Pixels = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Show the accuracy or error of a quantised model, and where it loses."""
+    if board is not None and project is not None:
+        raise ModelError("--board and --project both name a firmware", hint="give one of them")
+    options = EvaluateOptions(data, pixels, limit, float_model, project, port)
+    with report.progress(_ERRORS, "evaluating") as progress:
+        result = pipeline.evaluate(model, options, board=board, progress=progress)
+    _show(result, report_quality.evaluation, as_json)
+    if result.target_score is not None and not result.target_score.bit_exact:
         raise typer.Exit(CheckFailedError.exit_status)
 
 
@@ -336,6 +429,11 @@ _ERRORS = Console(stderr=True)
 _T = TypeVar("_T", bound=Result)
 
 
+def _tflite_beside(model: Path) -> Path:
+    """MODEL.tflite in this folder; MODEL_int8.tflite where that is the model itself."""
+    return Path(f"{model.stem}{'_int8' if model.suffix == '.tflite' else ''}.tflite")
+
+
 def _show(result: _T, printer: Callable[[Console, _T], None], as_json: bool) -> None:
     if as_json:
         print(json.dumps(result.to_json(), indent=2, allow_nan=False))
@@ -393,6 +491,8 @@ def _fail(problem: TinymlError, status: int, as_json: bool) -> int:
         }
         if isinstance(problem, UnsupportedError):
             error["unsupported"] = [asdict(item) for item in problem.items]
+        if isinstance(problem, ConvertError):
+            error["log"] = problem.log
         print(json.dumps({"error": error}, indent=2))
     report.error(_ERRORS, problem)
     return status

@@ -100,4 +100,15 @@ Port = Annotated[
         help="A serial port such as /dev/ttyACM0, socket://host:port, or ssh://user@host."
     ),
 ]
+Pixels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOW..HIGH",
+        help="What black and white pixels of images are to the model, such as 0..1.",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="The most samples to take, evenly spread over all."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -10,11 +10,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tinyml.errors import TinymlError
+from tinyml.errors import ConvertError, TinymlError
 from tinyml.results import (
     BoardList,
     BuildReport,
     CodeChoice,
+    ConvertReport,
     DoctorReport,
     FlashReport,
     Inspection,
@@ -49,6 +50,19 @@ def inspection(console: Console, report: Inspection) -> None:
     for entry in report.unsupported:
         line = ", ".join(f"{key}: {value}" for key, value in entry.items())
         console.print(f"[red]unsupported[/red] {escape(line)}", highlight=False)
+
+
+def conversion(console: Console, report: ConvertReport) -> None:
+    """What was written, and whether it can be deployed."""
+    facts(
+        console,
+        ("model", f"{report.model} ({report.format})"),
+        ("written", f"{report.out}, {report.bytes:,} bytes (float: {report.float_bytes:,})"),
+        ("types", f"int8 weights per channel, {report.activations} activations"),
+        ("calibrated", f"with {report.samples:,} samples"),
+    )
+    if report.unsupported:
+        console.print(f"[red]not deployable[/red] {escape(report.unsupported)}", highlight=False)
 
 
 def plan(console: Console, report: PlanReport) -> None:
@@ -295,6 +309,9 @@ def doctor(console: Console, report: DoctorReport) -> None:
 def error(console: Console, problem: TinymlError) -> None:
     """One line for what happened, one for what to try."""
     console.print(f"[bold red]error:[/] {escape(problem.what)}", highlight=False, soft_wrap=True)
+    if isinstance(problem, ConvertError):
+        for line in problem.log:
+            console.print(line, markup=False, highlight=False, soft_wrap=True, style="dim")
     if problem.hint:
         console.print(f"[bold]try:[/] {escape(problem.hint)}", highlight=False, soft_wrap=True)
 
@@ -317,6 +334,16 @@ def progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]
             bar.update(task, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def waiting(console: Console, what: str, *, shown: bool = True) -> Iterator[None]:
+    """A spinner for work of unknown length; on a terminal only, and gone at the end."""
+    if shown and console.is_terminal:
+        with console.status(escape(what)):
+            yield
+    else:
+        yield
 
 
 def _short_version(text: str) -> str:

@@ -47,7 +47,11 @@ class Deployed:
 
 def deployed_graph(model: Path, io: str) -> Graph:
     """The graph that a firmware of the model file computes; `io` as for `pipeline.build`."""
-    graph = importers.load(model)
+    return with_io(importers.load(model), io)
+
+
+def with_io(graph: Graph, io: str) -> Graph:
+    """An imported graph with the inputs and outputs that `io` asks for."""
     return passes.int8_io(graph) if io == "int8" else graph
 
 

@@ -30,6 +30,9 @@ from tinyml.standalone import library
 MODEL_FILE = "model.tflite"
 """The model that the project was made from, so that its folder is enough to verify it."""
 
+_MODEL = ("src/", "runtime/", "storage/", "link/crc32")
+"""What the paths begin with of the model itself: the storage of what it learns has checksums."""
+
 
 @dataclass(frozen=True, slots=True)
 class Training:
@@ -278,7 +281,7 @@ def _sources(files: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _model_sources(files: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(path for path in _sources(files) if path.startswith(("src/", "runtime/")))
+    return tuple(path for path in _sources(files) if path.startswith(_MODEL))
 
 
 def _include_dirs(files: Mapping[str, Any]) -> tuple[str, ...]:
