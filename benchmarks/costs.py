@@ -9,6 +9,7 @@ import sys
 import tempfile
 import tomllib
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from tinyml.board import load_board
 from tinyml.choose import choose
 from tinyml.importers import tflite
 from tinyml.kernels.costs import TERMS, Work, work
-from tinyml.options import PlanOptions
+from tinyml.options import OPTIMIZE, PlanOptions
 
 BOARDS = (
     "qemu-cortex-m0-large",
@@ -32,6 +33,10 @@ BOARDS = (
     "qemu-cortex-m33",
     "qemu-cortex-m55",
     "qemu-riscv32",
+    "raspberry-pi-3",
+    "raspberry-pi-4",
+    "raspberry-pi-5",
+    "jetson-nano",
 )
 _CORES = tuple(load_board(board).core for board in BOARDS)
 COSTS = Path(__file__).resolve().parents[1] / "runtime_c" / "costs.toml"
@@ -43,20 +48,26 @@ HEAD = """\
 
 
 def measure(board: str, folder: Path) -> dict[str, list[tuple[Work, int]]]:
-    """Per kernel, the work of each of its shapes and its count, as layers and in streams."""
+    """Per kernel, the work of each of its shapes and its count.
+
+    Shapes are run as layers and in streams, and again with the fewest kernels, so that these are
+    measured on all shapes that they are used for.
+    """
     path, data = folder / "shapes.tflite", model(read_shapes())
     path.write_bytes(data)
     graph = tflite.read(data, "shapes")
     found: dict[str, list[tuple[Work, int]]] = defaultdict(list)
-    for schedule in ("layer", "stream"):
-        out = folder / f"{board}-{schedule}"
-        plan = choose(graph, load_board(board), PlanOptions(schedule=schedule)).taken.plan
-        pipeline.build(path, board, out, schedule=schedule)
+    for schedule, optimize in product(("layer", "stream"), OPTIMIZE):
+        out = folder / f"{board}-{schedule}-{optimize}"
+        options = PlanOptions(schedule=schedule, optimize=optimize)
+        plan = choose(graph, load_board(board), options).taken.plan
+        pipeline.build(path, board, out, schedule=schedule, optimize=optimize)
         counts = {layer.name: layer.count for layer in pipeline.profile(out).layers}
         for node in plan.graph.nodes:
             call = plan.calls[node.name]
-            if call.kernel:
-                done = work(call, plan.graph, node)
+            done = work(call, plan.graph, node)
+            # Where nothing is multiplied, code made for size is other code of the same kernel.
+            if call.kernel and (done.macs or optimize == "speed"):
                 found[call.kernel].append((done, counts[node.name]))
     return found
 

@@ -110,6 +110,7 @@ def _reduce(builder: GraphBuilder, words: list[str], name: str) -> None:
         "AVERAGE_POOL_2D": ops.AveragePool2D(filter=window, stride=(stride, stride), pads=Pads()),
         "MAX_POOL_2D": ops.MaxPool2D(filter=window, stride=(stride, stride), pads=Pads()),
         "MEAN": ops.Mean(axes=(1, 2), keep_dims=False),
+        "MEAN_H": ops.Mean(axes=(1,), keep_dims=True),
         "MEAN_W": ops.Mean(axes=(2,), keep_dims=True),
     }
     builder.node(pools[kind], (x,), output=name)

@@ -131,6 +131,8 @@ class Board:
     tested: Tested
     soc: str
     core: str
+    cores: int
+    """How many a Linux board has; 1 on others."""
     isa: tuple[str, ...]
     """Kernel instruction sets in order of preference; the last is "portable"."""
     gcc_flags: tuple[str, ...]
@@ -264,6 +266,7 @@ def _board(name: str, soc: str, table: Table) -> Board:
         tested=tested[table.one_of("tested", tuple(tested))],
         soc=soc,
         core=table.take("core", str),
+        cores=table.positive("cores") if kind == "linux" else 1,
         isa=isa,
         gcc_flags=table.strings("gcc_flags"),
         clang_flags=table.strings("clang_flags"),

@@ -18,6 +18,8 @@ from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels import bind
 from tinyml.kernels.call import KernelCall
+from tinyml.kernels.fewest import fewest_kernels
+from tinyml.kernels.threads import LEAST_MACS, shared
 from tinyml.memory.check import check_plan
 from tinyml.options import FEEDS, PlanOptions
 from tinyml.planning import Plan
@@ -26,7 +28,7 @@ from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.recompute import Recomputed, recomputed
 from tinyml.schedule.schedule import Feed, Schedule
 from tinyml.schedule.search import calls_of, front, patch_schedule, stream_schedule
-from tinyml.schedule.work import executed_macs
+from tinyml.schedule.work import executed_macs, macs_by_node
 
 Binder = Callable[[Graph, Node], KernelCall]
 
@@ -38,14 +40,54 @@ DEFAULT_PATCHES = (4, 4)
 
 
 @dataclass(frozen=True, slots=True)
+class Binders:
+    """What binds the nodes of a graph, and of those made of it that compute some twice."""
+
+    layer: Binder
+    """As whole layers: rows that lie next to each other are one."""
+    row: Binder
+    """Row by row."""
+    threads: int = 1
+
+    def shared(self, graph: Graph, node: Node) -> KernelCall:
+        """As `layer`, but for layers that threads share."""
+        found = shared(self.row(graph, node), graph, node, self.threads, LEAST_MACS)
+        return self.layer(graph, node) if found is None else found
+
+    def calls(self, graph: Graph, board: Board) -> "KernelCalls":
+        """The kernels of all nodes of `graph`."""
+        return KernelCalls(
+            board,
+            {node.name: self.shared(graph, node) for node in graph.nodes},
+            {node.name: self.row(graph, node) for node in graph.nodes},
+        )
+
+
+def binders(graph: Graph, board: Board, optimize: str, threads: int) -> Binders:
+    """The binders for `graph` on `board`; `optimize` is that of `PlanOptions`."""
+    layer, row = (
+        partial(
+            bind,
+            isa=board.isa,
+            flatten=flatten,
+            among=(
+                fewest_kernels(graph, board.isa, flatten=flatten)
+                if optimize == "size"
+                else frozenset()
+            ),
+        )
+        for flatten in (True, False)
+    )
+    return Binders(layer, row, threads)
+
+
+@dataclass(frozen=True, slots=True)
 class KernelCalls:
     """The kernels of a graph's nodes on a board, by name."""
 
     board: Board
     layers: Mapping[str, KernelCall]
-    """As whole layers: rows that lie next to each other are one."""
     rows: Mapping[str, KernelCall]
-    """Row by row."""
 
     def of(self, schedule: Schedule) -> dict[str, KernelCall]:
         """What each node uses under `schedule`."""
@@ -92,6 +134,13 @@ class Candidate:
         """What the plan needs."""
         return self.plan.memory.arena_bytes
 
+    @cached_property
+    def alone(self) -> int:
+        """Multiply-accumulates of the operators that threads do not share."""
+        (schedule, *_), calls = self.schedules, self.calls
+        macs = macs_by_node(self.graph, schedule, calls.of(schedule))
+        return sum(n for name, n in macs.items() if calls.of(schedule)[name].workers == 1)
+
     @property
     def streamed(self) -> int:
         """How many operators do not run as layers, which are simpler and seldom slower."""
@@ -115,27 +164,26 @@ class Choice:
     found: tuple[Candidate, ...]
 
 
-def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candidate, ...]:
+def candidates(
+    graph: Graph, board: Board, options: PlanOptions, bound: Binders | None = None
+) -> tuple[Candidate, ...]:
     """What `options` leave to choose from for `graph`, as it was imported: fewest MACs first.
 
-    PlanError where the model cannot run so at all.
+    `bound` may give other kernels than the board's. PlanError where the model cannot run so at all.
     """
     allowed = None
     if options.macs_limit is not None:
         allowed = int(options.macs_limit * sum(graph.macs(node) for node in graph.nodes))
     graph = passes.optimize(graph)
-    layer, row = _binders(board)
-    calls = KernelCalls(
-        board,
-        {node.name: layer(graph, node) for node in graph.nodes},
-        {node.name: row(graph, node) for node in graph.nodes},
-    )
+    if bound is None:
+        bound = binders(graph, board, options.optimize, options.threads_on(board))
+    calls = bound.calls(graph, board)
     feed = Feed(options.feed)
     made: list[Candidate] = []
     if options.schedule in ("auto", "layer") and feed is Feed.WHOLE:
         made.append(_candidate(graph, calls, layer_schedule(graph, calls.layers)))
     if options.schedule == "auto":
-        made += _trade_off(graph, calls, feed, allowed)
+        made += _trade_off(graph, calls, bound, feed, allowed)
     if options.schedule == "stream":
         streams = stream_schedule(graph, calls.layers, calls.rows, feed=feed)
         made.append(_candidate(graph, calls, streams))
@@ -157,25 +205,19 @@ def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candid
             f"--macs-limit {options.macs_limit:g} allows {allowed:,}",
             hint="allow more, or choose another --schedule",
         )
-    return tuple(sorted(within, key=lambda each: (each.macs, each.streamed)))
-
-
-def _binders(board: Board) -> tuple[Binder, Binder]:
-    """What binds a node as a whole layer, and row by row."""
-    return partial(bind, isa=board.isa), partial(bind, isa=board.isa, flatten=False)
+    return tuple(sorted(within, key=lambda each: (each.macs, each.alone, each.streamed)))
 
 
 def _trade_off(
-    graph: Graph, calls: KernelCalls, feed: Feed, allowed: int | None
+    graph: Graph, calls: KernelCalls, bound: Binders, feed: Feed, allowed: int | None
 ) -> Iterator[Candidate]:
     """Less memory for more work: of `graph`, then of graphs that compute more and more twice."""
-    layer, row = _binders(calls.board)
     least = None
     once = Recomputed(graph, (), 0)
     twice = recomputed(graph, calls.rows, whole_input=feed is Feed.WHOLE, macs_limit=allowed)
     for each in chain([once], twice):
         theirs = KernelCalls(
-            calls.board, each.calls(calls.layers, layer), each.calls(calls.rows, row)
+            calls.board, each.calls(calls.layers, bound.shared), each.calls(calls.rows, bound.row)
         )
         found = front(each.graph, theirs.layers, theirs.rows, feed=feed, macs_limit=allowed)
         # More work is worth it only for less memory; and if it is not, still more is not.
@@ -189,19 +231,32 @@ def _trade_off(
             )
 
 
+def optimized_for(plan: Plan, board: Board, optimize: str) -> Plan:
+    """The same schedule with the kernels that `optimize`, that of `PlanOptions`, asks for.
+
+    It is for boards without threads.
+    """
+    calls = binders(plan.graph, board, optimize, threads=1).calls(plan.graph, board)
+    macs = executed_macs(plan.graph, plan.schedule, calls.of(plan.schedule))
+    return Candidate(plan.graph, (plan.schedule,), calls, macs, plan.again).plan
+
+
 def _candidate(graph: Graph, calls: KernelCalls, schedule: Schedule) -> Candidate:
     macs = executed_macs(graph, schedule, calls.of(schedule))
     return Candidate(graph, (schedule,), calls, macs)
 
 
-def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:
+def choose(
+    graph: Graph, board: Board, options: PlanOptions, bound: Binders | None = None
+) -> Choice:
     """The schedule for `graph`, as it was imported; PlanError, with the least needed, if none fits.
 
     With a limit on memory, the least work within it, and then as few operators in streams as
     can be. With a limit on work alone, the least memory. With neither, the least work that
-    the board has the memory for, and of that the least memory.
+    the board has the memory for, and of that the least memory. With threads, what they do not
+    share comes before memory.
     """
-    found = candidates(graph, board, options)
+    found = candidates(graph, board, options, bound)
     for each in _preferred(found, options):
         if each.misfit() is None:
             return Choice(each, found)
@@ -233,7 +288,7 @@ def _preferred(found: Sequence[Candidate], options: PlanOptions) -> Iterator[Can
     elif options.macs_limit is not None:
         yield from sorted(found, key=lambda each: (each.arena_bytes, each.macs))
     else:
-        for _, equal in groupby(found, key=lambda each: each.macs):
+        for _, equal in groupby(found, key=lambda each: (each.macs, each.alone)):
             yield from sorted(equal, key=lambda each: each.arena_bytes)
 
 

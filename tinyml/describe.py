@@ -1,6 +1,6 @@
 """Graphs, plans and boards put into words: internal data -> the reports of `results`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tinyml.results import (
     BankPlan,
     BoardInfo,
     BuildReport,
+    CodeChoice,
     Inspection,
     LayerPlan,
     OpInfo,
@@ -44,7 +45,13 @@ def inspection(model: Path, graph: Graph) -> Inspection:
     )
 
 
-def plan_report(model: Path, board: Board, imported: Graph, choice: Choice) -> PlanReport:
+def plan_report(
+    model: Path,
+    board: Board,
+    imported: Graph,
+    choice: Choice,
+    optimize: tuple[CodeChoice, ...] = (),
+) -> PlanReport:
     """The plan that was chosen, layer by layer, and what there was to choose from.
 
     `imported` is the graph as the model has it.
@@ -54,7 +61,7 @@ def plan_report(model: Path, board: Board, imported: Graph, choice: Choice) -> P
     rings = plan.schedule.ring_rows
     macs = macs_by_node(graph, plan.schedule, plan.calls)
     nodes = {node.name: node for node in graph.nodes}
-    instructions = _instructions(plan, board, macs)
+    instructions = _instructions(plan, board)
     layers, segments = [], []
     for index, (segment, peak) in enumerate(zip(plan.schedule.segments, memory.peaks, strict=True)):
         members = [nodes[name] for name in segment.nodes]
@@ -98,6 +105,7 @@ def plan_report(model: Path, board: Board, imported: Graph, choice: Choice) -> P
         pareto=tuple(map(_point, pareto(choice.found))),
         picture=draw(graph, plan.schedule, memory, width=80),
         banks=_banks(board, memory),
+        optimize=optimize,
     )
 
 
@@ -118,8 +126,14 @@ def arena_regions(board: Board) -> tuple[str, ...]:
     return (board.region("arena").name, *(() if more is None else (more.name,)))
 
 
-def _instructions(plan: Plan, board: Board, macs: Mapping[str, int]) -> dict[str, int | None]:
+def predicted_instructions(plan: Plan, board: Board) -> int | None:
+    """Of one inference; None where a kernel has not been measured on the board's core."""
+    return _total(_instructions(plan, board).values())
+
+
+def _instructions(plan: Plan, board: Board) -> dict[str, int | None]:
     """Per node, what one inference takes; in patches, in proportion to what is executed."""
+    macs = macs_by_node(plan.graph, plan.schedule, plan.calls)
     found: dict[str, int | None] = {}
     for node in plan.graph.nodes:
         call, whole = plan.calls[node.name], plan.graph.macs(node)

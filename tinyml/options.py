@@ -4,12 +4,16 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, TypedDict
 
+from tinyml.board import Board
 from tinyml.errors import PlanError
 from tinyml.schedule.schedule import Feed, SegmentKind
 
 SCHEDULES = ("auto", *(kind.value for kind in SegmentKind))
 FEEDS = tuple(feed.value for feed in Feed)
 IOS = ("model", "int8")
+OPTIMIZE = ("speed", "size")
+MOST_THREADS = 64
+"""TINYML_MOST_THREADS"""
 
 
 class OptionArguments(TypedDict, total=False):
@@ -22,6 +26,8 @@ class OptionArguments(TypedDict, total=False):
     patch_ops: int | None
     feed: str
     io: str
+    optimize: str
+    threads: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +51,17 @@ class PlanOptions:
     io: str = "model"
     """"model", for inputs and outputs as the model has them, or "int8", for int8 in place of
     float32, which any other `feed` than "whole" implies."""
+    optimize: str = "speed"
+    """What code is made for: the least time, or the least "size"."""
+    threads: int | None = None
+    """How many threads share large layers; None: as many as a Linux board has cores, else one."""
 
     def __post_init__(self) -> None:
         for option, given, known in (
             ("schedule", self.schedule, SCHEDULES),
             ("feed", self.feed, FEEDS),
             ("io", self.io, IOS),
+            ("optimize", self.optimize, OPTIMIZE),
         ):
             if given not in known:
                 raise PlanError(
@@ -72,6 +83,10 @@ class PlanOptions:
                 "a patch reads rows of the input more than once, each comes only once",
                 hint="--schedule patch goes with --feed pull or whole",
             )
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise PlanError(
+                f"--threads {self.threads} is out of range", hint=f"1 to {MOST_THREADS}"
+            )
         if self.macs_limit is not None and not self.macs_limit > 0:
             raise PlanError(f"--macs-limit {self.macs_limit:g} allows nothing", hint="e.g. 1.05")
 
@@ -79,6 +94,18 @@ class PlanOptions:
     def deployed_io(self) -> str:
         """`io`, or what `feed` makes of it."""
         return self.io if self.feed == "whole" else "int8"
+
+    def threads_on(self, board: Board) -> int:
+        """`threads`, or what a board has by itself; PlanError where there are none."""
+        if self.threads is None:
+            return board.cores
+        if self.threads > 1 and not board.is_process:
+            raise PlanError(
+                f"--threads {self.threads}: board '{board.name}' runs without an operating system, "
+                "which would have threads",
+                hint="leave it out, or choose a Linux board ('tinyml boards')",
+            )
+        return self.threads
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, with the `io` that it comes to."""

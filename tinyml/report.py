@@ -1,7 +1,7 @@
 """Reports for people: Rich tables that fit 80 columns, and progress on standard error."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -10,10 +10,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tinyml.errors import TinymlError
+from tinyml.errors import ConvertError, TinymlError
 from tinyml.results import (
     BoardList,
     BuildReport,
+    CodeChoice,
+    ConvertReport,
     DoctorReport,
     FlashReport,
     Inspection,
@@ -34,14 +36,14 @@ VALUES_SHOWN = 16
 
 def inspection(console: Console, report: Inspection) -> None:
     """What is in a model file."""
-    table = _table(("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"))
+    table = table_of(("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"))
     for index, op in enumerate(report.ops):
-        table.add_row(str(index), op.op, _shapes(op.inputs), _shapes(op.outputs), _count(op.macs))
+        table.add_row(str(index), op.op, _shapes(op.inputs), _shapes(op.outputs), count_of(op.macs))
     console.print(table)
     for label, tensors in (("input", report.inputs), ("output", report.outputs)):
         for tensor in tensors:
             console.print(f"{label:7} {escape(_tensor(tensor))}", highlight=False)
-    _facts(
+    facts(
         console,
         ("weights", f"{report.weight_bytes:,} bytes"),
         ("MACs", f"{report.macs:,}"),
@@ -51,13 +53,26 @@ def inspection(console: Console, report: Inspection) -> None:
         console.print(f"[red]unsupported[/red] {escape(line)}", highlight=False)
 
 
+def conversion(console: Console, report: ConvertReport) -> None:
+    """What was written, and whether it can be deployed."""
+    facts(
+        console,
+        ("model", f"{report.model} ({report.format})"),
+        ("written", f"{report.out}, {report.bytes:,} bytes (float: {report.float_bytes:,})"),
+        ("types", f"int8 weights per channel, {report.activations} activations"),
+        ("calibrated", f"with {report.samples:,} samples"),
+    )
+    if report.unsupported:
+        console.print(f"[red]not deployable[/red] {escape(report.unsupported)}", highlight=False)
+
+
 def plan(console: Console, report: PlanReport) -> None:
     """The per-layer table, the picture of the arena and the totals."""
     layers(console, report)
     if report.picture:
         console.print(report.picture, markup=False, highlight=False, soft_wrap=True)
     proof = "the least there is for this order" if report.optimal else "not proven to be the least"
-    _facts(
+    facts(
         console,
         ("board", report.board),
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
@@ -72,6 +87,8 @@ def plan(console: Console, report: PlanReport) -> None:
     )
     if len(report.pareto) > 1:
         console.print(_pareto(report))
+    if report.optimize:
+        console.print(_optimize(report.optimize))
 
 
 def _banks(report: PlanReport) -> Iterator[tuple[str, str]]:
@@ -84,7 +101,7 @@ def _banks(report: PlanReport) -> Iterator[tuple[str, str]]:
 
 def _pareto(report: PlanReport) -> Table:
     """What else there is: less memory for more work, or the reverse."""
-    table = _table(
+    table = table_of(
         ("", "left"),
         ("arena", "right"),
         ("MACs", "right"),
@@ -101,6 +118,31 @@ def _pareto(report: PlanReport) -> Table:
     return table
 
 
+def _optimize(choices: Iterable[CodeChoice]) -> Table:
+    """What code made for speed and for size cost."""
+
+    def count(value: int | None) -> str:
+        return "unknown" if value is None else f"{value:,}"
+
+    table = table_of(
+        ("", "left"),
+        ("--optimize", "left"),
+        ("code", "right"),
+        ("constants", "right"),
+        ("instructions", "right"),
+        numbered=False,
+    )
+    for each in choices:
+        table.add_row(
+            "*" if each.taken else "",
+            each.optimize,
+            count(each.code_bytes),
+            count(each.const_bytes),
+            count(each.instructions),
+        )
+    return table
+
+
 def layers(console: Console, report: PlanReport) -> None:
     """One line per layer: op, shapes, MACs, live SRAM; the peak is marked.
 
@@ -108,7 +150,7 @@ def layers(console: Console, report: PlanReport) -> None:
     first, and beside each how many rows of its output are held at a time.
     """
     streams = any(layer.ring_rows is not None for layer in report.layers)
-    table = _table(
+    table = table_of(
         ("op", "left"),
         ("input", "left"),
         ("output", "left"),
@@ -127,7 +169,7 @@ def layers(console: Console, report: PlanReport) -> None:
             _shapes(layer.inputs),
             _shapes(layer.outputs),
             *([held] if streams else []),
-            _count(layer.macs),
+            count_of(layer.macs),
             sram,
         )
         last = layer.segment
@@ -143,7 +185,7 @@ def _rows(count: int) -> str:
 
 def build(console: Console, report: BuildReport) -> None:
     """Where the project is and how large."""
-    _facts(
+    facts(
         console,
         ("project", report.project),
         ("firmware", report.elf),
@@ -167,7 +209,7 @@ def verification(console: Console, report: VerifyReport) -> None:
     """The verdict."""
     word = "[bold green]BIT-EXACT[/]" if report.bit_exact else "[bold red]DIFFERENT[/]"
     console.print(f"{word} on {escape(report.board)}", highlight=False)
-    _facts(
+    facts(
         console,
         ("inputs", f"{report.inputs:,}"),
         ("compared", f"{report.bytes_compared:,} output bytes, one by one"),
@@ -175,9 +217,9 @@ def verification(console: Console, report: VerifyReport) -> None:
         ("mismatches", f"{report.mismatches:,}"),
     )
     if report.accuracy is not None:
-        _facts(console, ("accuracy", f"{report.accuracy:.2%}, as run on {report.board}"))
+        facts(console, ("accuracy", f"{report.accuracy:.2%}, as run on {report.board}"))
     if report.first_mismatch is not None:
-        _facts(
+        facts(
             console,
             ("difference", f"at most {report.max_abs_diff:g}"),
             ("first", _mismatch(report.first_mismatch)),
@@ -186,7 +228,7 @@ def verification(console: Console, report: VerifyReport) -> None:
 
 def profile(console: Console, report: ProfileReport) -> None:
     """Cost per layer, always with its unit."""
-    table = _table(
+    table = table_of(
         ("op", "left"),
         ("MACs", "right"),
         (report.unit, "right"),
@@ -197,13 +239,13 @@ def profile(console: Console, report: ProfileReport) -> None:
         table.add_row(
             str(index),
             layer.op,
-            _count(layer.macs),
+            count_of(layer.macs),
             f"{layer.count:,}",
             f"{layer.count / layer.macs:.2f}" if layer.macs else "-",
             f"{layer.count / report.total:.1%}" if report.total else "-",
         )
     console.print(table)
-    _facts(
+    facts(
         console,
         ("total", f"{report.total:,} {report.unit} per inference on {report.board}"),
         *(
@@ -248,7 +290,7 @@ def package(console: Console, report: PackageReport) -> None:
 
 def boards(console: Console, report: BoardList) -> None:
     """All boards."""
-    table = _table(("board", "left"), ("what it is", "left"), ("tests", "left"), numbered=False)
+    table = table_of(("board", "left"), ("what it is", "left"), ("tests", "left"), numbered=False)
     words = {"run": "run", "compiled": "compile", "data": "read data"}
     for board in report.boards:
         how = words[board.tested] + (f" in {board.emulator}" if board.emulator else "")
@@ -258,7 +300,7 @@ def boards(console: Console, report: BoardList) -> None:
 
 def doctor(console: Console, report: DoctorReport) -> None:
     """What is there, and how to install what is not."""
-    table = _table(
+    table = table_of(
         ("", "left"), ("tool", "left"), ("version", "left"), ("for", "left"), numbered=False
     )
     for check in report.checks:
@@ -274,6 +316,9 @@ def doctor(console: Console, report: DoctorReport) -> None:
 def error(console: Console, problem: TinymlError) -> None:
     """One line for what happened, one for what to try."""
     console.print(f"[bold red]error:[/] {escape(problem.what)}", highlight=False, soft_wrap=True)
+    if isinstance(problem, ConvertError):
+        for line in problem.log:
+            console.print(line, markup=False, highlight=False, soft_wrap=True, style="dim")
     if problem.hint:
         console.print(f"[bold]try:[/] {escape(problem.hint)}", highlight=False, soft_wrap=True)
 
@@ -298,13 +343,24 @@ def progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]
         yield update
 
 
+@contextmanager
+def waiting(console: Console, what: str, *, shown: bool = True) -> Iterator[None]:
+    """A spinner for work of unknown length; on a terminal only, and gone at the end."""
+    if shown and console.is_terminal:
+        with console.status(escape(what)):
+            yield
+    else:
+        yield
+
+
 def _short_version(text: str) -> str:
     """The number in what a program says of itself: its last word that looks like one."""
     numbers = [word for word in text.split() if re.fullmatch(r"\d+(\.\d+)+", word)]
     return numbers[-1] if numbers else text
 
 
-def _table(*columns: tuple[str, str], numbered: bool = True) -> Table:
+def table_of(*columns: tuple[str, str], numbered: bool = True) -> Table:
+    """A table with columns of these titles, aligned "left" or "right", behind a number."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     if numbered:
         table.add_column("#", justify="right")
@@ -313,8 +369,9 @@ def _table(*columns: tuple[str, str], numbered: bool = True) -> Table:
     return table
 
 
-def _facts(console: Console, *facts: tuple[str, str]) -> None:
-    for label, value in facts:
+def facts(console: Console, *found: tuple[str, str]) -> None:
+    """Lines of a label and a value."""
+    for label, value in found:
         console.print(f"{label:11}{escape(value)}", highlight=False, soft_wrap=True)
 
 
@@ -326,7 +383,8 @@ def _shape(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _count(count: int) -> str:
+def count_of(count: int) -> str:
+    """A number, "-" for none."""
     return f"{count:,}" if count else "-"
 
 

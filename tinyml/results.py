@@ -54,6 +54,24 @@ class Inspection(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class ConvertReport(Result):
+    """A model of another framework, quantised."""
+
+    model: str
+    format: str
+    out: str
+    bytes: int
+    float_bytes: int
+    """Of the float .tflite file that was quantised."""
+    activations: str
+    """Their type; weights are int8, per channel."""
+    samples: int
+    """How many it was calibrated with."""
+    unsupported: str
+    """Why this version cannot deploy it; empty when it can."""
+
+
+@dataclass(frozen=True, slots=True)
 class LayerPlan:
     """One operator of a plan: where memory and work go."""
 
@@ -121,6 +139,18 @@ class BankProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeChoice:
+    """What `--optimize` leads to; bytes of a whole firmware, None where they are not known."""
+
+    optimize: str
+    taken: bool
+    code_bytes: int | None
+    const_bytes: int | None
+    instructions: int | None
+    """A prediction, as for layers."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport(Result):
     """The memory plan of a model on a board."""
 
@@ -143,6 +173,8 @@ class PlanReport(Result):
     picture: str = field(default="", metadata={"json": False})
     banks: tuple[BankPlan, ...] = ()
     """Where the arena takes more than the fastest region of the board."""
+    optimize: tuple[CodeChoice, ...] = ()
+    """For this schedule, where firmware has to fit a flash and both were looked at."""
 
     def to_json(self) -> dict[str, Any]:
         """The report without the picture, which is for people."""
@@ -206,6 +238,68 @@ class VerifyReport(Result):
     first_mismatch: Mismatch | None
     accuracy: float | None = None
     """Share of labels met by the target's outputs, when labels were given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well a model does on samples; None for what they have no goal for."""
+
+    samples: int
+    accuracy: float | None
+    """Share of labels met by the largest element of the first output; of an output of one
+    element, by whether it is over 0.5."""
+    mean_squared_error: float | None
+    mean_absolute_error: float | None
+    """Of the first output against the targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScore:
+    """The same of a firmware."""
+
+    board: str
+    bit_exact: bool
+    """Whether every byte was the reference's; if not, the score is that of the reference."""
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNoise:
+    """What quantisation does to the output of one layer, as signal to noise in dB.
+
+    None for a ratio that does not exist: there is no error, or no signal.
+    """
+
+    name: str
+    op: str
+    tensor: str
+    matched: str
+    """How its tensor was found in the float model: by "name" or by "order"."""
+    snr_db: float | None
+    """Error of all layers up to this one."""
+    own_snr_db: float | None
+    """Error of this layer alone, whose operands are those of the float model, quantised."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateReport(Result):
+    """How good a quantised model is, and where it loses."""
+
+    model: str
+    float_model: str
+    int8_score: Score
+    """Of the reference, which a verified firmware equals byte for byte."""
+    float_score: Score | None
+    agreement: float | None
+    """Share of samples for which float and int8 model have the same largest element."""
+    target_score: TargetScore | None
+    layers: tuple[LayerNoise, ...]
+    layer_samples: int
+    unmatched: tuple[str, ...]
+    """Layers whose output is not known in the float model."""
+    hurting: tuple[str, ...]
+    """Layers with an own SNR under `hurting_below_db`, the worst first."""
+    hurting_below_db: float
 
 
 @dataclass(frozen=True, slots=True)

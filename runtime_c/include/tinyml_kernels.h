@@ -11,6 +11,9 @@
  *  - accumulate: `_begin`, then `_row` for every input row, then `_end`; acc is the scratch.
  *  - whole: one call computes whole tensors.
  *
+ * A kernel whose name ends with that of an instruction set (mve, neon) and that is declared next to
+ * one without computes the same, for cores that have it.
+ *
  * Kernels marked "in place" allow `out` to start at the same byte as an input that has the
  * output's shape; otherwise inputs and outputs do not overlap.
  */
@@ -305,16 +308,34 @@ void tinyml_depthwise_conv_7x7_s8_dsp(const tinyml_depthwise_conv_square_s8_dsp_
                                       const tinyml_span *span, const int8_t *const *rows,
                                       int8_t *out);
 
-/* tinyml_depthwise_conv_s8 for cores with Helium, with one output channel for each input channel,
- * and within the limits below.
+/* Depthwise convolution with a kernel of 3x3, a stride_x of 1 or 2, no dilation and one output
+ * channel for each input channel, for cores with Helium.
+ *
+ * filters.blocks: for each channel its bias, less input_zero_point * sum(weights); its multiplier;
+ * a word of the shift to the right, negated, the one to the left, and whether there is one to the
+ * right, a byte each; a zero; its weights, a word for each column; and a zero. The scratch holds
+ * the columns that so many output pixels see, of sixteen channels. */
+typedef struct {
+  int32_t stride_x;
+  int32_t input_zero_point;
+  int32_t pixels; /* computed together: a multiple of 4, 24 at most */
+  tinyml_mve_filters filters;
+} tinyml_depthwise_conv_3x3_s8_mve_op;
+
+#define TINYML_DEPTHWISE_CONV_3X3_S8_MVE_SCRATCH(stride_x, pixels) \
+  (64 * (((pixels)-1) * (stride_x) + 3))
+
+void tinyml_depthwise_conv_3x3_s8_mve(const tinyml_depthwise_conv_3x3_s8_mve_op *op,
+                                      const tinyml_span *span, const int8_t *const *rows,
+                                      int8_t *out, void *scratch);
+
+/* The same with any kernel, stride and dilation within the limits below.
  *
  * The window of a channel is read as words of four rows, column by column, filled up to vectors of
- * four words. offsets: where each word is in the scratch from the first on. pairs: 1 for windows of
- * three words at a stride of 1; then the fourth is the next column. blocks: a zero; and for each
- * channel its weights, the bytes of the words, with zeros where there is no row or column; its
- * bias, as above; its multiplier; a word of the shift to the right, negated, the one to the left,
- * and whether there is one to the right, a byte each; and a zero. The scratch holds the columns
- * that so many output pixels see of sixteen channels. */
+ * four words. offsets: where each word is in the scratch from the first on. filters.blocks: for
+ * each channel its weights, the bytes of the words, with zeros where there is no row or column; and
+ * four words as above, without the others. The scratch holds the columns that so many output pixels
+ * see of sixteen channels. */
 typedef struct {
   int32_t kernel_height;
   int32_t kernel_width;
@@ -322,7 +343,6 @@ typedef struct {
   int32_t dilation_x;
   int32_t input_zero_point;
   int32_t pixels; /* computed together, 8 or 16 */
-  int32_t pairs;  /* 0 or 1 */
   const int32_t *offsets;
   tinyml_mve_filters filters;
 } tinyml_depthwise_conv_s8_mve_op;
@@ -444,6 +464,10 @@ typedef struct {
  * one. */
 void tinyml_avg_pool_s8(const tinyml_pool_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
+void tinyml_avg_pool_s8_mve(const tinyml_pool_s8_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out);
+void tinyml_avg_pool_s8_neon(const tinyml_pool_s8_op *op, const tinyml_span *span,
+                             const int8_t *const *rows, int8_t *out);
 
 /* The same where one window is the whole map: rows one by one, accumulated. acc:
  * TINYML_AVG_POOL_MAP_S8_SCRATCH bytes. */
@@ -462,10 +486,24 @@ void tinyml_avg_pool_map_s8_row(const tinyml_avg_pool_map_s8_op *op, const int8_
                                 int32_t *acc);
 void tinyml_avg_pool_map_s8_end(const tinyml_avg_pool_map_s8_op *op, const int32_t *acc,
                                 int8_t *out);
+void tinyml_avg_pool_map_s8_mve_begin(const tinyml_avg_pool_map_s8_op *op, int32_t *acc);
+void tinyml_avg_pool_map_s8_mve_row(const tinyml_avg_pool_map_s8_op *op, const int8_t *row,
+                                    int32_t *acc);
+void tinyml_avg_pool_map_s8_mve_end(const tinyml_avg_pool_map_s8_op *op, const int32_t *acc,
+                                    int8_t *out);
+void tinyml_avg_pool_map_s8_neon_begin(const tinyml_avg_pool_map_s8_op *op, int32_t *acc);
+void tinyml_avg_pool_map_s8_neon_row(const tinyml_avg_pool_map_s8_op *op, const int8_t *row,
+                                     int32_t *acc);
+void tinyml_avg_pool_map_s8_neon_end(const tinyml_avg_pool_map_s8_op *op, const int32_t *acc,
+                                     int8_t *out);
 
 /* Maximum of the window's elements inside the map. */
 void tinyml_max_pool_s8(const tinyml_pool_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
+void tinyml_max_pool_s8_mve(const tinyml_pool_s8_op *op, const tinyml_span *span,
+                            const int8_t *const *rows, int8_t *out);
+void tinyml_max_pool_s8_neon(const tinyml_pool_s8_op *op, const tinyml_span *span,
+                             const int8_t *const *rows, int8_t *out);
 
 /* ---- Element-wise, two operands: rows (rows[2]: one row of a, one of b), in place ----------- */
 
@@ -548,6 +586,10 @@ typedef struct {
 
 void tinyml_mul_s8(const tinyml_mul_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+void tinyml_mul_s8_mve(const tinyml_mul_s8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
+void tinyml_mul_s8_neon(const tinyml_mul_s8_op *op, const tinyml_span *span,
+                        const int8_t *const *rows, int8_t *out);
 
 /* min(a, b), max(a, b): both operands and the result have one quantisation */
 typedef struct {
@@ -583,6 +625,10 @@ typedef struct {
 
 void tinyml_lut_8(const tinyml_lut_8_op *op, const tinyml_span *span, const int8_t *const *rows,
                   int8_t *out);
+void tinyml_lut_8_mve(const tinyml_lut_8_op *op, const tinyml_span *span, const int8_t *const *rows,
+                      int8_t *out);
+void tinyml_lut_8_neon(const tinyml_lut_8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
 
 /* real = scale * (q - zero_point) */
 typedef struct {
@@ -716,6 +762,12 @@ typedef struct {
 void tinyml_mean_hw_s8_begin(const tinyml_mean_hw_s8_op *op, int32_t *acc);
 void tinyml_mean_hw_s8_row(const tinyml_mean_hw_s8_op *op, const int8_t *row, int32_t *acc);
 void tinyml_mean_hw_s8_end(const tinyml_mean_hw_s8_op *op, const int32_t *acc, int8_t *out);
+void tinyml_mean_hw_s8_mve_begin(const tinyml_mean_hw_s8_op *op, int32_t *acc);
+void tinyml_mean_hw_s8_mve_row(const tinyml_mean_hw_s8_op *op, const int8_t *row, int32_t *acc);
+void tinyml_mean_hw_s8_mve_end(const tinyml_mean_hw_s8_op *op, const int32_t *acc, int8_t *out);
+void tinyml_mean_hw_s8_neon_begin(const tinyml_mean_hw_s8_op *op, int32_t *acc);
+void tinyml_mean_hw_s8_neon_row(const tinyml_mean_hw_s8_op *op, const int8_t *row, int32_t *acc);
+void tinyml_mean_hw_s8_neon_end(const tinyml_mean_hw_s8_op *op, const int32_t *acc, int8_t *out);
 
 /* Mean over width, int8, rows (rows[1]). */
 typedef struct {
@@ -727,6 +779,10 @@ typedef struct {
 
 void tinyml_mean_w_s8(const tinyml_mean_w_s8_op *op, const tinyml_span *span,
                       const int8_t *const *rows, int8_t *out);
+void tinyml_mean_w_s8_mve(const tinyml_mean_w_s8_op *op, const tinyml_span *span,
+                          const int8_t *const *rows, int8_t *out);
+void tinyml_mean_w_s8_neon(const tinyml_mean_w_s8_op *op, const tinyml_span *span,
+                           const int8_t *const *rows, int8_t *out);
 
 /* Mean over any dimensions, int8, whole. Kept and reduced dimensions are separate lists of
  * TINYML_MEAN_RANK sizes and input strides. */

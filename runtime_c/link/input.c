@@ -6,10 +6,36 @@
 
 #define CHUNK 64u /* bytes of an input made at a time, where it has no place; whole floats */
 
+/* What is written beside inputs, where the model learns; NULL: there is no such thing. */
+static uint8_t *lasting(uint16_t index, uint32_t *room) {
+  const tinyml_training_info *training = server->config->training;
+  if (training == NULL) return NULL;
+  switch (index) {
+    case TINYML_LINK_TARGET:
+      *room = training->target_bytes;
+      return server->config->target;
+    case TINYML_LINK_PARAMETERS_INPUT:
+      *room = training->parameter_bytes;
+      return training->parameters;
+    case TINYML_LINK_STATE_INPUT:
+      *room = training->state_bytes;
+      return training->state;
+    default:
+      return NULL;
+  }
+}
+
 tinyml_link_status tinyml_link_write(const uint8_t *fields, size_t bytes) {
   const tinyml_model_info *model = server->config->model;
   const uint16_t index = get16(fields);
   const uint32_t offset = get32(fields + 2);
+  uint32_t most = 0;
+  uint8_t *const other = lasting(index, &most);
+  if (other != NULL) {
+    if (offset > most || bytes > most - offset) return TINYML_LINK_BAD_RANGE;
+    memcpy(other + offset, fields + WRITE_FIELDS, bytes);
+    return TINYML_LINK_OK;
+  }
   if (index >= model->input_count || model->pull != NULL) return TINYML_LINK_BAD_RANGE;
   const int by_rows = model->push_row != NULL;
   const uint32_t room = by_rows ? model->row_bytes : model->inputs[index].bytes;

@@ -63,6 +63,7 @@ static void hello(void) {
 /* Where a space lies; NULL if there is no such space. */
 static const uint8_t *find_space(uint8_t space, uint16_t index, uint32_t *bytes) {
   const tinyml_model_info *model = server->config->model;
+  const tinyml_training_info *training = server->config->training;
   const char *text = NULL;
   const tinyml_region *region = NULL;
   switch (space) {
@@ -95,6 +96,12 @@ static const uint8_t *find_space(uint8_t space, uint16_t index, uint32_t *bytes)
       *bytes = (server->count < capacity ? server->count : capacity) * sizeof(tinyml_link_record);
       return (const uint8_t *)server->config->records;
     }
+    case TINYML_LINK_PARAMETERS:
+      *bytes = training == NULL ? 0 : training->parameter_bytes;
+      return training == NULL ? NULL : training->parameters;
+    case TINYML_LINK_STATE:
+      *bytes = training == NULL ? 0 : training->state_bytes;
+      return training == NULL ? NULL : training->state;
     default:
       break;
   }
@@ -130,11 +137,11 @@ static void read_space(const uint8_t *fields) {
   answer(TINYML_LINK_OK, &bytes, sizeof bytes, data, (size_t)n);
 }
 
-/* INVOKE and PUSH: what must not run twice. */
+/* INVOKE, PUSH and TRAIN: what must not run twice. */
 static void run_once(tinyml_link_status (*request)(const uint8_t *fields), const uint8_t *fields) {
   if (!server->invoked_valid || server->invoked_sequence != server->sequence) {
     /* What a frame has cost so far is in it. */
-    if (server->next_row == 0 || request == tinyml_link_run) {
+    if (server->next_row == 0 || request != tinyml_link_push) {
       memset(&server->invoked, 0, sizeof server->invoked);
     }
     server->invoked_answer = (uint8_t)request(fields);
@@ -170,8 +177,8 @@ static void marks(uint8_t pattern) {
 
 static void dispatch(void) {
   /* Lengths of the fields, by command; a WRITE has data after them. */
-  static const uint8_t lengths[] = {0, 0, 9,           WRITE_FIELDS, INVOKE_FIELDS,
-                                    1, 1, FILL_FIELDS, PUSH_FIELDS};
+  static const uint8_t lengths[] = {0,           0,           9, WRITE_FIELDS, INVOKE_FIELDS, 1, 1,
+                                    FILL_FIELDS, PUSH_FIELDS, 0, TRAIN_FIELDS};
   const uint8_t *fields = server->request + HEADER_BYTES;
   const size_t bytes = server->in.length - HEADER_BYTES;
   /* Pieces of an input that a repeated question brought: nobody waits for them any more. */
@@ -179,8 +186,8 @@ static void dispatch(void) {
   server->command = server->request[0];
   server->sequence = get16(server->request + 1);
   const uint8_t command = server->command;
-  if (command != INVOKE && command != PUSH) server->invoked_valid = 0;
-  if (command < HELLO || command > PUSH) {
+  if (command != INVOKE && command != PUSH && command != TRAIN) server->invoked_valid = 0;
+  if (command < HELLO || command > TRAIN || (command == TRAIN && server->config->learn == NULL)) {
     answer_status(TINYML_LINK_BAD_COMMAND);
   } else if (command == WRITE ? bytes < WRITE_FIELDS : bytes != lengths[command]) {
     answer_status(TINYML_LINK_BAD_LENGTH);
@@ -200,6 +207,9 @@ static void dispatch(void) {
         break;
       case PUSH:
         run_once(tinyml_link_push, fields);
+        break;
+      case TRAIN:
+        run_once(server->config->learn, fields);
         break;
       case PAINT:
         paint(fields[0]);

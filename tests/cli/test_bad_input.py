@@ -33,7 +33,7 @@ def test_bit_flips(tmp_path: Path, seed: int) -> None:
         for place in rng.integers(0, len(data), rng.integers(1, 4)):
             data[place] ^= 1 << rng.integers(8)
         path.write_bytes(data.tobytes())
-        statuses.add(tinyml("plan", path, "--board", "stm32", "--json").status)
+        statuses.add(tinyml("plan", path, "--board", "stm32", "--no-compare", "--json").status)
     assert statuses == {0, 2}
 
 

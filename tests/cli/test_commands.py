@@ -42,6 +42,9 @@ def test_plan() -> None:
     assert [name for segment in result["segments"] for name in segment["ops"]] == names != []
     assert {segment["kind"] for segment in result["segments"]} == {"stream", "layer"}
     assert result["pareto"]
+    both = {each["optimize"]: each for each in result["optimize"]}
+    assert both["speed"]["taken"] and not both["size"]["taken"]
+    assert both["size"]["code_bytes"] < both["speed"]["code_bytes"]
     for layer in result["layers"]:
         assert {"name", "op", "macs", "peak_sram_bytes"} <= layer.keys()
 

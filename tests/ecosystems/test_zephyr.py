@@ -130,10 +130,10 @@ def test_kconfig(module: Project, tmp_path: Path) -> None:
     assert found.warnings == []
     for name, value in re.findall(r"^CONFIG_(\w+)=(.*)$", conf, re.MULTILINE):
         assert found.syms[name].str_value == value, name
-    assert found.syms["CHAIN"].str_value == "y" and found.syms["CHAIN_FAST"].str_value == "y"
+    assert found.syms["CHAIN"].str_value == "y" and found.syms["CHAIN_LEVEL"].str_value == "y"
     assert ("CONFIG_FPU=y" in conf) == ("-mfloat-abi=hard" in CORES[module.board.name])
     off = configuration(module, tmp_path, "CONFIG_CHAIN=n\n")
-    assert off.syms["CHAIN_FAST"].str_value == "n"
+    assert off.syms["CHAIN_LEVEL"].str_value == "n"
     wrong = configuration(module, tmp_path, "CONFIG_CHIAN=y\n")
     assert len(wrong.warnings) == 1 and "CHIAN" in wrong.warnings[0]
 

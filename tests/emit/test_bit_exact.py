@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.emitted import Models, collect
+from tests.support.emitted import Models, collect, plan_of
 from tests.support.graphs import GraphBuilder, NetworkCase, cases, graphs, random_inputs
 from tests.support.models import NAMES, model_path
 from tinyml.importers import load
 from tinyml.ir import ops
 from tinyml.ir.graph import Array, DType, Graph
+from tinyml.kernels.fewest import fewest_kernels
+from tinyml.planning import Plan
 from tinyml.reference import run
 
 PROGRAMS = 3
@@ -57,6 +59,18 @@ def test_random_networks(part: int, drawn: list[NetworkCase], tmp_path: Path) ->
     models = Models(networks, tmp_path)
     inputs = [[dict(case.inputs)] * 2 for case in chosen]
     assert assert_models(models, networks, inputs) > NETWORKS
+
+
+def test_random_networks_with_the_fewest_kernels(drawn: list[NetworkCase], tmp_path: Path) -> None:
+    chosen = drawn[:NETWORKS]
+    networks = [case.graph for case in chosen]
+
+    def least(graph: Graph) -> Plan:
+        among = fewest_kernels(graph, ("portable",), flatten=True)
+        return plan_of(graph, among=among)
+
+    models = Models(networks, tmp_path, planner=least)
+    assert assert_models(models, networks, [[dict(case.inputs)] for case in chosen]) > NETWORKS
 
 
 def corners() -> list[Graph]:

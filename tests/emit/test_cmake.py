@@ -119,6 +119,7 @@ def test_a_board_that_is_only_emulated_has_nothing_to_launch(nucleo: Path) -> No
         board,
         sources=("main.c", "src/m.c"),
         model_sources=("src/m.c",),
+        hot_sources=(),
         include_dirs=("src",),
         flags=gcc_flags(board, ("src",)),
     )

@@ -16,7 +16,7 @@ from tests.support.strategies.base import tensor as make_tensor
 from tinyml.errors import UnsupportedError
 from tinyml.ir import ops
 from tinyml.ir.graph import Quant
-from tinyml.kernels import bind
+from tinyml.kernels import bind, ways
 from tinyml.kernels.call import Alias, KernelCall
 from tinyml.kernels.registry import kernels
 from tinyml.reference import run
@@ -71,7 +71,11 @@ def test_equals_reference(client: KernelClient, kind: str) -> None:
     def property(case: Case) -> None:
         (node,) = case.graph.nodes
         try:
-            calls = [bind(case.graph, node, flatten=flatten) for flatten in (True, False)]
+            calls = [
+                call
+                for flatten in (True, False)
+                for call in ways(case.graph, node, flatten=flatten)
+            ]
         except UnsupportedError:
             assume(False)
         for call in calls:

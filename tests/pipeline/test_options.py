@@ -14,6 +14,7 @@ from tinyml.options import PlanOptions, parse_bytes, parse_patches
         ({"schedule": "magic"}, "--schedule magic is not known"),
         ({"feed": "drip"}, "--feed drip is not known"),
         ({"io": "float64"}, "--io float64 is not known"),
+        ({"optimize": "beauty"}, "--optimize beauty is not known"),
         ({"patches": (2, 2)}, "--schedule auto has no patches"),
         ({"schedule": "stream", "patch_ops": 3}, "--schedule stream has no patches"),
         ({"schedule": "layer", "feed": "rows"}, "needs the whole input"),

@@ -146,10 +146,12 @@ def collect(strategy: st.SearchStrategy[_T], count: int) -> list[_T]:
     return found
 
 
-def plan_of(graph: Graph, board: Board | None = None) -> Plan:
-    """The plan of an optimised graph."""
+def plan_of(
+    graph: Graph, board: Board | None = None, *, among: frozenset[str] = frozenset()
+) -> Plan:
+    """The plan of an optimised graph; `among` is as for `bind`."""
     isa = board.isa if board else ("portable",)
-    calls = {node.name: bind(graph, node, isa) for node in graph.nodes}
+    calls = {node.name: bind(graph, node, isa, among=among) for node in graph.nodes}
     schedule = layer_schedule(graph, calls)
     graph = reordered(graph, schedule)
     memory = plan_memory(graph, schedule, calls)
@@ -182,7 +184,9 @@ class Models:
         *,
         optimized: bool = True,
         planner: Planner = plan_of,
+        sanitize: Sequence[str] = SANITIZE,
     ) -> None:
+        self.sanitize = sanitize
         self.plans = [planner(optimize(g) if optimized else g) for g in graphs]
         self.projects = [
             emit(plan, load_board("host"), folder / f"m{i}", source=b"model", name=f"m{i}")
@@ -217,12 +221,12 @@ class Models:
             result = folder / (str(name).replace("/", "-") + ".o")
             root = self.projects[0].root if source == harness else _project_root(source)
             includes = [f"-I{root / d}" for d in ("src", "runtime/include", "runtime/src")]
-            run_tool("gcc", *STRICT, *SANITIZE, *includes, "-c", source, "-o", result)
+            run_tool("gcc", *STRICT, *self.sanitize, *includes, "-c", source, "-o", result)
             return result
 
         with ThreadPoolExecutor(2) as pool:
             objects = list(pool.map(compile_one, sorted(sources.items())))
-        run_tool("gcc", *SANITIZE, *objects, "-o", self.program)
+        run_tool("gcc", *self.sanitize, *objects, "-pthread", "-o", self.program)
 
     def run(self, index: int, inputs: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
         """What model `index` computes for each of `inputs`, none of it in a patch.

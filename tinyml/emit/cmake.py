@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from tinyml.board import Board
-from tinyml.emit.flags import CODE, FREESTANDING, LINKER_SCRIPT, WARN, Flags
+from tinyml.emit.flags import FREESTANDING, LINKER_SCRIPT, WARN, Flags
 from tinyml.emit.render import render
 from tinyml.emit.view import ModelView
 
@@ -23,6 +23,7 @@ def cmake_files(
     *,
     sources: Iterable[str],
     model_sources: Iterable[str],
+    hot_sources: Iterable[str],
     include_dirs: Iterable[str],
     flags: Flags,
 ) -> dict[str, bytes]:
@@ -37,7 +38,9 @@ def cmake_files(
         model_sources=model,
         firmware_sources=[source for source in sources if source not in model],
         include_dirs=[folder for folder in include_dirs if folder != FREESTANDING],
-        code=CODE,
+        code=flags.code,
+        hot=flags.hot,
+        hot_sources=tuple(hot_sources),
         warn=WARN,
         compile=[
             flag for flag in flags.compile if flag not in target and not flag.startswith("-I")

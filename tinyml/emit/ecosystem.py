@@ -6,13 +6,13 @@ go, and which files there are beside it, each with its template.
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from tinyml import __version__
 from tinyml.board import Board
-from tinyml.emit.flags import CODE
+from tinyml.emit.flags import gcc_flags
 from tinyml.emit.render import render
 from tinyml.emit.view import ModelView
 from tinyml.errors import BoardError
@@ -90,16 +90,18 @@ def arranged(files: Mapping[str, bytes], form: Ecosystem) -> dict[str, bytes]:
 
 
 def additions(
-    view: ModelView, board: Board, form: Ecosystem, files: Iterable[str]
+    view: ModelView, board: Board, form: Ecosystem, files: Iterable[str], optimize: str
 ) -> dict[str, bytes]:
     """What the library has beside the C, whose paths in it are `files`."""
-    return rendered(form, view.name, board, files, model=view, api=Api(view))
+    return rendered(form, view.name, board, files, optimize, model=view, api=Api(view))
 
 
 def rendered(
-    form: Ecosystem, name: str, board: Board, files: Iterable[str], **values: Any
+    form: Ecosystem, name: str, board: Board, files: Iterable[str], optimize: str, **values: Any
 ) -> dict[str, bytes]:
-    """The files that the form has beside the C of the model `name`; `values` are for templates."""
+    """The files that the form has beside the C of the model `name`, which is made for `optimize`;
+    `values` are for templates."""
+    level, *code = gcc_flags(replace(board, kind="library"), (), optimize).code
     sources = sorted(path for path in files if path.endswith(_SOURCES))
     values |= {
         "board": board,
@@ -107,7 +109,8 @@ def rendered(
         "sources": [path for path in sources if not form.needs_core(path)],
         "firmware_sources": [path for path in sources if form.needs_core(path)],
         "headers": form.headers,
-        "code": [flag for flag in CODE if not flag.startswith("-O")],
+        "level": level,
+        "code": code,
     }
     target = board.target.replace("/", "_")
     return {

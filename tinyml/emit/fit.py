@@ -25,12 +25,13 @@ def needs(plan: Plan, view: ModelView, board: Board) -> dict[str, int]:
     structs = sum(4 * len(op.struct.fields) for op in view.ops if op.struct is not None)
     first, second = plan.memory.banks
     more = {"arena": second, "constants": view.more_const_bytes}
+    learns = 0 if view.training is None else view.training.lasting_bytes
     return {
         "vectors": VECTOR_BYTES,
         "code": LEAST_CODE_BYTES,
         "constants": view.const_bytes - view.more_const_bytes + structs,
-        "data": static_bytes(plan.graph, plan.schedule, plan.calls),
-        "arena": first,
+        "data": static_bytes(plan.graph, plan.schedule, plan.calls) + learns,
+        "arena": first + view.arena_bytes - plan.memory.arena_bytes,
         "stack": board.stack_bytes,
     } | {f"{MORE}{section}": size for section, size in more.items() if size}
 

@@ -37,6 +37,8 @@ class RowLoopView:
     span: tuple[str, ...]
     """The definition of the horizontal geometry."""
     call: tuple[str, ...]
+    workers: int
+    """How many threads share the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,11 @@ def _row_loop(ctx: Context, loop: RowLoop) -> Driven:
         place = f"{name} + {access.batch_bytes} * n" if moves else name
         y = "y" if loop.out_height > 1 else ""
         rows.append(_rows(ctx, access, at, name, (place,), y, _indent(loop)))
-    pointers.append(PointerView("out", "int8_t", ctx.whole(ctx.results[0]), steps=many))
+    shared = ctx.call.workers > 1
+    first = (f"{loop.out_row_bytes} * first",) if shared else ()
+    pointers.append(
+        PointerView("out", "int8_t", ctx.whole(ctx.results[0]), steps=many, offsets=first)
+    )
     view = RowLoopView(
         batches=loop.batches,
         height=loop.out_height,
@@ -152,6 +158,7 @@ def _row_loop(ctx: Context, loop: RowLoop) -> Driven:
         rows=tuple(rows),
         span=_span(_fields(loop.span), constant=True),
         call=_row_call(ctx, loop, "y" if loop.out_height > 1 else "0", _indent(loop)),
+        workers=ctx.call.workers,
     )
     return tuple(pointers), view
 
@@ -321,15 +328,21 @@ def _whole_call(ctx: Context, loop: WholeCall) -> Driven:
         PointerView(numbered("in", i, count), f"const {ctype}", ctx.whole(tensor))
         for i, (ctype, tensor) in enumerate(zip(inputs, ctx.activations, strict=True))
     ]
+    arguments = [*ctx.parameters, *(pointer.name for pointer in pointers)]
     for i, table in enumerate(loop.constants, start=len(inputs)):
         name = numbered("in", i, count)
+        if table is None:
+            arguments.append("NULL")
+            continue
         source = ctx.table(table, name, operand=True)
         pointers.append(PointerView(name, f"const {table.ctype}", source, False))
-    pointers += [
+        arguments.append(name)
+    results = [
         PointerView(numbered("out", i, len(outputs)), ctype, ctx.whole(tensor))
         for i, (ctype, tensor) in enumerate(zip(outputs, ctx.results, strict=True))
     ]
-    arguments = [*ctx.parameters, *(pointer.name for pointer in pointers)]
+    pointers += results
+    arguments += (pointer.name for pointer in results)
     if ctx.call.scratch_bytes:
         arguments.append("scratch")
     return tuple(pointers), WholeCallView(ctx.kernel_call(arguments, 2))

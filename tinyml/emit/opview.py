@@ -1,17 +1,17 @@
 """One op as the templates print it: a static function that drives its kernel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinyml.emit.context import Context, PointerView
 from tinyml.emit.literals import comment, number
-from tinyml.emit.loops import LoopView, RowStepView, loop_view, step_view
+from tinyml.emit.loops import LoopView, RowLoopView, RowStepView, loop_view, step_view
 from tinyml.emit.names import Namer, short, title
 from tinyml.emit.places import ends, place
 from tinyml.emit.rows import StreamedRows
 from tinyml.emit.tables import TablePool
 from tinyml.ir.graph import Node, Tensor
-from tinyml.kernels.call import Accumulation, ConstArray, KernelCall, RowLoop
+from tinyml.kernels.call import Accumulation, ConstArray, KernelCall, OpStruct, RowLoop
 from tinyml.planning import Plan
 
 
@@ -48,14 +48,22 @@ class OpView:
     comment: tuple[str, ...]
     function: str
     macs: int
+    kernel: str
+    """Empty for a view."""
     struct: StructView | None
     pointers: tuple[PointerView, ...]
     loop: LoopView
     results: tuple[ResultView, ...]
     scratch_bytes: int
+    """Of one thread, where several run it."""
     scratch_macro: str
     ends: tuple[int, int]
     """First byte of the arena, and of a second one, past everything that the op touches."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether threads share it: then its function computes some of its rows."""
+        return isinstance(self.loop, RowLoopView) and self.loop.workers > 1
 
     @property
     def takes_strip(self) -> bool:
@@ -93,13 +101,14 @@ class OpViews:
             origin,
             _pixels(call) * max(macs, 1) // max(self.plan.graph.macs(node), 1),
         )
-        struct = _struct(ctx)
+        struct = None if call.struct is None else struct_view(call.struct, ctx.table)
         pointers, loop = step_view(ctx) if in_stream else loop_view(ctx)
         return OpView(
             index=index,
             comment=_comment(ctx, index, macs),
             function=self.functions(f"op{index}_{label}"),
             macs=macs,
+            kernel=call.kernel,
             struct=struct,
             pointers=(*pointers, *_scratch(ctx)),
             loop=loop,
@@ -107,7 +116,7 @@ class OpViews:
                 ResultView(i, ctx.address(tensor), tensor.nbytes)
                 for i, tensor in enumerate(ctx.results)
             ),
-            scratch_bytes=call.scratch_bytes,
+            scratch_bytes=call.scratch_pitch,
             scratch_macro=call.scratch_macro,
             ends=_ends(ctx),
         )
@@ -136,16 +145,14 @@ def _held(ctx: Context, tensor: Tensor) -> str:
     return f" ({ring.held} of {ring.height} rows{part})"
 
 
-def _struct(ctx: Context) -> StructView | None:
-    struct = ctx.call.struct
-    if struct is None:
-        return None
+def struct_view(struct: OpStruct, table: Callable[[ConstArray, str], str]) -> StructView:
+    """A struct's initialiser; `table` gives the C name of a table that is used as a member."""
     fields = []
     for name, value in struct.fields:
         if value is None:
             text = "NULL"
         elif isinstance(value, ConstArray):
-            text = ctx.table(value, name.rpartition(".")[2])
+            text = table(value, name.rpartition(".")[2])
         else:
             text = number(value)
         fields.append(FieldView(name, text))
@@ -156,8 +163,10 @@ def _scratch(ctx: Context) -> tuple[PointerView, ...]:
     if not ctx.call.scratch_bytes:
         return ()
     ctype = "int32_t" if isinstance(ctx.call.loop, Accumulation) else "void"
-    at = ctx.plan.memory.scratch_offset(ctx.node.name)
-    return (PointerView("scratch", ctype, place(ctx.plan.memory, at)),)
+    source = place(ctx.plan.memory, ctx.plan.memory.scratch_offset(ctx.node.name))
+    if ctx.call.workers > 1:
+        source += f" + {ctx.call.scratch_pitch} * worker"
+    return (PointerView("scratch", ctype, source),)
 
 
 def _ends(ctx: Context) -> tuple[int, int]:

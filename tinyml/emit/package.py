@@ -61,7 +61,7 @@ def package(project: Project, form_name: str) -> tuple[str, dict[str, bytes]]:
     values: dict[str, Any] = {"model": manifest}
     if form_name == "cmsis-pack":
         values["core"] = _cmsis_core(board)
-    files |= rendered(form, manifest.name, board, tuple(files), **values)
+    files |= rendered(form, manifest.name, board, tuple(files), project.optimize, **values)
     return _name(project, form), dict(sorted(files.items()))
 
 
@@ -83,10 +83,17 @@ def _name(project: Project, form: Ecosystem) -> str:
 
 
 def _model_files(project: Project) -> list[str]:
-    headers = (path for path in project.manifest.files if path.endswith(".h"))
-    of_model = (path for path in headers if path.startswith(("src/", "runtime/")))
-    kept = (path for path in of_model if PurePosixPath(path).name not in _OF_THE_LINK)
-    return [*project.model_sources, *kept]
+    """The model's sources, the headers beside them, and those that all of these share."""
+    sources = project.model_sources
+    folders = {str(PurePosixPath(path).parent) for path in sources} - {"link"}
+    beside = {str(PurePosixPath(path).with_suffix(".h")) for path in sources}
+    kept = []
+    for path in project.manifest.files:
+        pure = PurePosixPath(path)
+        near = str(pure.parent) in folders or path.startswith("runtime/") or path in beside
+        if pure.suffix == ".h" and near and pure.name not in _OF_THE_LINK:
+            kept.append(path)
+    return [*sources, *kept]
 
 
 def _cmsis_core(board: Board) -> str:

@@ -1,8 +1,8 @@
 """A plan as a folder of C that builds without Python, and as the `Project` that names its parts."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,11 +12,17 @@ from tinyml.emit.ecosystem import additions, arranged, load_ecosystem
 from tinyml.emit.fit import check_fit
 from tinyml.emit.flags import LINKER_SCRIPT, SHARED, SHARED_LINK, gcc_flags
 from tinyml.emit.manifest import MANIFEST, Manifest, make_manifest, read_manifest
+from tinyml.emit.names import model_name
 from tinyml.emit.render import render
 from tinyml.emit.runtime import runtime_files
+from tinyml.emit.tables import TablePool
+from tinyml.emit.train_view import TrainView
 from tinyml.emit.view import ModelView, model_view
 from tinyml.errors import BuildError, ModelError
 from tinyml.ir.graph import Tensor
+from tinyml.kernels.call import KernelCall
+from tinyml.kernels.registry import kernels
+from tinyml.options import PlanOptions
 from tinyml.planning import Plan
 from tinyml.schedule.copies import RECOMPUTED
 from tinyml.standalone import library
@@ -24,11 +30,33 @@ from tinyml.standalone import library
 MODEL_FILE = "model.tflite"
 """The model that the project was made from, so that its folder is enough to verify it."""
 
+_MODEL = ("src/", "runtime/", "storage/", "link/crc32")
+"""What the paths begin with of the model itself: the storage of what it learns has checksums."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a project has beside inference, for a model that learns."""
+
+    view: Callable[[TablePool, str], TrainView]
+    """From the tables of the project, and the prefix of its names."""
+    calls: Collection[KernelCall]
+    """Of a training step."""
+    record: Mapping[str, Any]
+    """For the manifest."""
+
+
 _C_FILES = (
     ("src/{}.h", "model.h.j2"),
     ("src/{}.c", "model.c.j2"),
     ("src/{}_weights.h", "weights.h.j2"),
     ("src/{}_weights.c", "weights.c.j2"),
+)
+_TRAIN_FILES = (
+    ("src/{}_train.h", "train.h.j2"),
+    ("src/{}_train.c", "train.c.j2"),
+    ("src/{}_parameters.h", "parameters.h.j2"),
+    ("src/{}_parameters.c", "parameters.c.j2"),
 )
 
 
@@ -49,6 +77,16 @@ class Project:
     def sources(self) -> tuple[str, ...]:
         """What to compile, relative to `root`."""
         return _sources(self.manifest.files)
+
+    @property
+    def optimize(self) -> str:
+        """What its code is made for: "speed" or "size"."""
+        return _optimize(self.manifest.options)
+
+    @property
+    def hot_sources(self) -> tuple[str, ...]:
+        """Those of `sources` in which most time goes by."""
+        return _hot(op.kernel for op in self.manifest.ops if op.macs)
 
     @property
     def model_sources(self) -> tuple[str, ...]:
@@ -74,23 +112,25 @@ def emit(
     source: bytes,
     name: str = "",
     options: Mapping[str, Any] | None = None,
+    training: Training | None = None,
 ) -> Project:
     """Writes the project of `plan` for `board` into `out_dir`.
 
     `source` is the model file, `name` the prefix of the generated functions (the
-    graph's name if empty), `options` what to record of how the plan was made.
+    graph's name if empty), `options` what to record of how the plan was made, `training` how the
+    model learns, if it does.
     A project that is already there is replaced: its own files and no others.
 
     Raises PlanError when the board's memory is too small, BuildError when
     `out_dir` holds anything that is no tinyml project.
     """
     old = _own_files(out_dir)
-    view = model_view(plan, name=name, board=board)
+    view = _view(plan, board, name, training)
     check_fit(plan, view, board)
-    files = _render_all(plan, board, view, source)
+    calls = (*plan.calls.values(), *(training.calls if training else ()))
+    files = _render_all(plan, calls, board, view, source, _optimize(options or {}))
     identity = _identity(files)
-    stamped = model_view(plan, name=name, identity=identity, board=board)
-    files |= _formed(_model_c(stamped), board)
+    files |= _formed(_model_c(replace(view, identity=identity)), board)
     manifest = make_manifest(
         plan,
         name=view.name,
@@ -100,6 +140,8 @@ def emit(
         const_bytes=view.const_bytes,
         identity=identity,
         files=files,
+        arena_bytes=view.arena_bytes,
+        training=training.record if training else None,
     )
     for path in sorted(old - files.keys()):
         (out_dir / path).unlink(missing_ok=True)
@@ -121,17 +163,36 @@ def open_project(root: Path) -> Project:
     return Project(root, load_board(manifest.board), manifest)
 
 
-def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dict[str, bytes]:
-    """Every file of the project but the manifest."""
-    files = runtime_files(plan.calls.values(), board)
-    files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
+def _view(plan: Plan, board: Board, name: str, training: Training | None) -> ModelView:
+    """The view of inference, and of training, which share their tables."""
+    if training is None:
+        return model_view(plan, name=name, board=board)
+    tables = TablePool(model_name(name or plan.graph.name))
+    learns = training.view(tables, name)
+    return model_view(plan, name=name, board=board, training=learns, tables=tables)
+
+
+def _render_all(
+    plan: Plan,
+    calls: Collection[KernelCall],
+    board: Board,
+    view: ModelView,
+    source: bytes,
+    optimize: str,
+) -> dict[str, bytes]:
+    """Every file of the project but the manifest; `calls` are those of `plan` and of training."""
+    learns = view.training is not None
+    files = runtime_files(calls, board, training=learns)
+    templates = (*_C_FILES, *(_TRAIN_FILES if learns else ()))
+    files |= {path.format(view.name): _text(template, view) for path, template in templates}
     if board.kind == "library":
         files = _formed(files, board)
-        files |= additions(view, board, load_ecosystem(board.ecosystem), files)
+        files |= additions(view, board, load_ecosystem(board.ecosystem), files, optimize)
         return dict(sorted({**files, MODEL_FILE: source}.items()))
     files["main.c"] = _text("project/main.c.j2", view, board=board)
     sources, model_sources = _sources(files), _model_sources(files)
-    flags = gcc_flags(board, _include_dirs(files))
+    flags = gcc_flags(board, _include_dirs(files), optimize)
+    hot_sources = _hot(op.kernel for op in view.ops if op.macs)
     files["Makefile"] = _text(
         f"project/{'process' if board.is_process else 'baremetal'}/Makefile.j2",
         view,
@@ -141,6 +202,7 @@ def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dic
         library=library_file(view.name),
         shared=(SHARED, SHARED_LINK),
         flags=flags,
+        hot_sources=hot_sources,
     )
     if board.is_process:
         files |= _python_package(plan, view)
@@ -151,6 +213,7 @@ def _render_all(plan: Plan, board: Board, view: ModelView, source: bytes) -> dic
             board,
             sources=sources,
             model_sources=model_sources,
+            hot_sources=hot_sources,
             include_dirs=_include_dirs(files),
             flags=flags,
         )
@@ -192,6 +255,19 @@ def _text(template: str, view: ModelView, **values: Any) -> bytes:
     return render(template, model=view, **values).encode()
 
 
+def _optimize(options: Mapping[str, Any]) -> str:
+    """That of `PlanOptions`."""
+    return str(options.get("optimize", PlanOptions().optimize))
+
+
+def _hot(names: Iterable[str]) -> tuple[str, ...]:
+    """Of the kernels called so, which multiply and accumulate, the sources whose loops are left to
+    the compiler: those for an instruction set are written down as instructions or nearly so."""
+    called = frozenset(names)
+    found = {k.source for k in kernels() if k.name in called and k.isa == "portable"}
+    return tuple(sorted(f"runtime/src/{source}" for source in found))
+
+
 def _identity(files: Mapping[str, bytes]) -> str:
     """SHA-256 over all files (model, generated C with an empty identity, runtime) and paths."""
     digest = hashlib.sha256()
@@ -206,7 +282,7 @@ def _sources(files: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _model_sources(files: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(path for path in _sources(files) if path.startswith(("src/", "runtime/")))
+    return tuple(path for path in _sources(files) if path.startswith(_MODEL))
 
 
 def _include_dirs(files: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Which files of the C runtime a project carries: those that it uses, and no others."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tinyml.board import Board
@@ -10,21 +10,36 @@ from tinyml.kernels import kernel_sources
 from tinyml.kernels.call import KernelCall
 from tinyml.resources import runtime_dir
 
+_BEGIN = "src/train/begin.c"
+"""What every training step begins with."""
+
+THREADS = "threads/threads.c"
+"""What runs the rows of a layer in threads."""
+
 _QUOTED_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
-def runtime_files(calls: Iterable[KernelCall], board: Board) -> dict[str, bytes]:
+def runtime_files(
+    calls: Collection[KernelCall], board: Board, *, training: bool = False
+) -> dict[str, bytes]:
     """Path in the project -> content.
 
     `runtime/` keeps the tree of the runtime's headers and kernels, `port/` has
-    the board's port, `link/` the serial link.
+    the board's port, `link/` the serial link. With `training`, `storage/` has where the board can
+    keep parameters.
     """
     root = runtime_dir()
     wanted: dict[Path, str] = {}
+    if any(call.workers > 1 for call in calls):
+        wanted[root / THREADS] = f"runtime/{THREADS}"
     for source in kernel_sources(calls):
         wanted[root / source] = f"runtime/{source}"
     for path in _files(root / "link"):
         wanted[path] = f"link/{path.name}"
+    if training:
+        wanted[root / _BEGIN] = f"runtime/{_BEGIN}"
+        for name in _storages(board):
+            wanted[root / "storage" / name] = f"storage/{name}"
     for folder in board.port:
         for path in _files(root / "port" / folder):
             wanted[path] = f"port/{folder}/{path.name}"
@@ -38,6 +53,12 @@ def runtime_files(calls: Iterable[KernelCall], board: Board) -> dict[str, bytes]
         wanted[header] = f"runtime/{header.relative_to(root).as_posix()}"
         content[header] = header.read_bytes()
     return {wanted[path]: content[path] for path in sorted(content, key=lambda p: wanted[p])}
+
+
+def _storages(board: Board) -> tuple[str, ...]:
+    """The storage itself, and its drivers that the board can run."""
+    drivers = ("file",) if board.is_process else tuple(p for p in board.port if p == "stm32f4")
+    return tuple(f"{name}.c" for name in ("storage", "ram", *drivers))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -30,6 +30,11 @@ class TableView:
     """The elements."""
 
 
+def parameters_name(prefix: str) -> str:
+    """What the block of parameters that training changes is called in C."""
+    return f"{prefix}_parameters"
+
+
 @dataclass(slots=True)
 class _Entry:
     name: str
@@ -53,10 +58,12 @@ class TablePool:
         self, table: ConstArray, name: str, origin: str, reads: int, *, operand: bool = False
     ) -> str:
         """The C name of `table`, of which each byte is read so often; `name` is what to call it if
-        it is new.
+        it is new. One that training changes is a member of the block of parameters.
 
         An `operand` is read as activations are: through data pointers, wherever those reach.
         """
+        if table.parameter:
+            return f"{parameters_name(self.prefix)}.{table.parameter}"
         operand = operand and bool(self.flash)
         key = (table.ctype, table.data.dtype.str, table.data.tobytes(), operand)
         entry = self._entries.get(key)

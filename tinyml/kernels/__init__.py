@@ -1,6 +1,7 @@
 """Kernels: which C kernel computes a node, with which constants and loop (see `call`)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 
 from tinyml.errors import UnsupportedError
 from tinyml.ir import ops
@@ -53,14 +54,34 @@ _BINDERS: dict[type[ops.Op], Callable[[Site], KernelCall]] = {
 
 
 def bind(
-    graph: Graph, node: Node, isa: tuple[str, ...] = ("portable",), *, flatten: bool = True
+    graph: Graph,
+    node: Node,
+    isa: tuple[str, ...] = ("portable",),
+    *,
+    flatten: bool = True,
+    among: frozenset[str] = frozenset(),
 ) -> KernelCall:
     """The kernel for `node`, with its constants, tables, scratch and loop.
 
     `isa` lists the instruction sets allowed, the preferred first. With `flatten`,
     rows that lie next to each other are computed as one long row where the operator
     allows; without, every call is one row of the output map, as streams and strips
-    need it. UnsupportedError when no kernel computes the node.
+    need it. Of several kernels that serve, it is one of `among`, if any, or else the
+    preferred one. UnsupportedError when no kernel computes the node.
+    """
+    found = ways(graph, node, isa, flatten=flatten)
+    first = next(found)
+    if not among or first.kernel in among:
+        return first
+    return next((call for call in found if call.kernel in among), first)
+
+
+def ways(
+    graph: Graph, node: Node, isa: tuple[str, ...] = ("portable",), *, flatten: bool = True
+) -> Iterator[KernelCall]:
+    """All kernels that compute `node` on the first instruction set that does, the preferred first.
+
+    Arguments and errors are those of `bind`.
     """
     binder = _BINDERS.get(type(node.op))
     if binder is None:
@@ -68,10 +89,27 @@ def bind(
             f"{node.op.kind} '{node.name}', tensor '{node.outputs[0]}': there is no kernel for it",
             hint="replace the operator in the model",
         )
-    return binder(Site(graph, node, isa, flatten))
+    seen = set()
+    for way in count():
+        call = binder(Site(graph, node, isa, flatten, way))
+        if call.kernel in seen:
+            return
+        seen.add(call.kernel)
+        yield call
+
+
+TRAINING = "train_"
+"""How the names of the kernels of training begin, which the registry does not list."""
 
 
 def kernel_sources(calls: Iterable[KernelCall]) -> tuple[str, ...]:
     """The C files that `calls` need, relative to the runtime's folder, sorted."""
     names = {call.kernel for call in calls if call.kernel}
-    return tuple(sorted(f"src/{registry.by_name(name).source}" for name in names))
+    return tuple(sorted(map(_source, names)))
+
+
+def _source(kernel: str) -> str:
+    """Kernels of training have a file each, called like the rest of their name."""
+    if kernel.startswith(TRAINING):
+        return f"src/train/{kernel.removeprefix(TRAINING)}.c"
+    return f"src/{registry.by_name(kernel).source}"

@@ -37,10 +37,24 @@ def conv(site: Site) -> KernelCall:
     quick = columns and not dsp.exact(params)
     shape = ("1x1",) if pointwise else ("w3",) if quick else ()
     kernel = site.kernel(*_features(weights, *shape))
-    rows = weights.reshape(out_channels, -1)
     loop = _row_loop(site, op, height, width)
     if kernel.isa in neon.ISAS:
+        rows = weights.reshape(out_channels, -1)
         return bind_neon.conv(site, kernel, params, _biases(site, params, rows), loop)
+    return _conv_call(site, op, kernel, params, weights, loop)
+
+
+def _conv_call(
+    site: Site,
+    op: ops.Conv2D,
+    kernel: Kernel,
+    params: LinearParams,
+    weights: npt.NDArray[np.generic],
+    loop: RowLoop,
+) -> KernelCall:
+    """The call of a convolution kernel for what `op` does with `weights`, OHWI."""
+    out_channels, height, width, in_channels = weights.shape
+    rows = weights.reshape(out_channels, -1)
     packed = kernel.isa == "dsp"
     if packed:
         rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
@@ -86,6 +100,7 @@ def depthwise_conv(site: Site) -> KernelCall:
                 for least in (dsp_depthwise.QUAD, 8)
                 if square and channels >= least
             ),
+            *((f"{size} one to one",) if square and window.serves(channels) else ()),
             *(("one to one",) if singly and window.serves(channels) else ()),
             *((f"one to one x{neon.LANES}",) if singly and channels >= neon.LANES else ()),
         )
@@ -129,30 +144,45 @@ def _depthwise_mve(
     assert isinstance(op, ops.DepthwiseConv2D)
     weights = site.constant(1, DType.INT8)[0]
     biases = _biases(site, params, weights.reshape(-1, weights.shape[2]).T)
-    fields: Fields = (
-        *window_fields(op, window.height, window.width),
-        ("input_zero_point", params.input_zero_point),
-        ("pixels", window.pixels),
-        ("pairs", int(window.pairs)),
-        ("offsets", table("int32_t", window.offsets())),
-        *_mve_fields(params, window.blocks(params, biases, weights)),
-    )
-    sizes = (window.height, window.width, window.stride, window.dilation, window.pixels)
+    if kernel.requires != "one to one":
+        small = mve.Window3x3(window.stride, window.out_width)
+        fields: Fields = (
+            ("stride_x", small.stride),
+            ("input_zero_point", params.input_zero_point),
+            ("pixels", small.pixels),
+            *_mve_fields(params, small.blocks(params, biases, weights)),
+        )
+        sizes: tuple[int, ...] = (small.stride, small.pixels)
+        scratch = small.scratch_bytes
+    else:
+        fields = (
+            *window_fields(op, window.height, window.width),
+            ("input_zero_point", params.input_zero_point),
+            ("pixels", window.pixels),
+            ("offsets", table("int32_t", window.offsets())),
+            *_mve_fields(params, window.blocks(params, biases, weights)),
+        )
+        sizes = (window.height, window.width, window.stride, window.dilation, window.pixels)
+        scratch = window.scratch_bytes
     return KernelCall(
         kernel.name,
         OpStruct(kernel.struct, fields),
         loop,
-        scratch_bytes=window.scratch_bytes,
+        scratch_bytes=scratch,
         scratch_macro=f"{kernel.scratch}({', '.join(map(str, sizes))})",
     )
 
 
 def fully_connected(site: Site) -> KernelCall:
-    """FULLY_CONNECTED: each of its vectors is a row."""
+    """FULLY_CONNECTED: each of its vectors is a row.
+
+    To any other way than the first, one of a single pixel, which a convolution's kernel computes
+    as well, if it is of the same instruction set and no weight has a zero point.
+    """
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
     symmetric = () if params.weights_zero_point else ("symmetric",)
-    kernel = site.kernel(*_features(weights, *symmetric))
+    kernel = replace(site, way=0).kernel(*_features(weights, *symmetric))
     in_features = weights.shape[1]
     batches = site.x.size // in_features
     loop = RowLoop(
@@ -165,6 +195,11 @@ def fully_connected(site: Site) -> KernelCall:
     if kernel.isa in neon.ISAS:
         biases = _biases(site, params, weights)
         return bind_neon.fully_connected(site, kernel, params, biases, loop)
+    convs = site.kernels("CONV_2D", "1x1") if symmetric else ()
+    if site.way and convs and convs[0].isa == kernel.isa:
+        pixels = weights.reshape(len(weights), 1, 1, in_features)
+        conv_kernel = convs[min(site.way, len(convs)) - 1]
+        return _conv_call(site, ops.Conv2D(), conv_kernel, params, pixels, loop)
     layer: Fields = (
         ("in_features", in_features),
         ("weights_zero_point", params.weights_zero_point),

@@ -31,6 +31,9 @@ class ConstArray:
 
     ctype: str
     data: npt.NDArray[np.generic]
+    parameter: str = ""
+    """Where training changes it, so that it lies in RAM, its name there; `data` is what it begins
+    with."""
 
 
 FieldValue = int | float | ConstArray | None
@@ -156,11 +159,11 @@ class RowLoop:
 
 @dataclass(frozen=True, slots=True)
 class WholeCall:
-    """One call for whole tensors; `constants` are appended to the activation inputs."""
+    """One call for whole tensors; `constants` (NULL for None) follow the activation inputs."""
 
     input_ctypes: tuple[str, ...]
     output_ctypes: tuple[str, ...]
-    constants: tuple[ConstArray, ...] = ()
+    constants: tuple[ConstArray | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,11 @@ class Accumulation:
 @dataclass(frozen=True, slots=True)
 class Alias:
     """The output is a view of the first input."""
+
+
+@dataclass(frozen=True, slots=True)
+class InPlace(Alias):
+    """The kernel changes its first input, whose bytes the output is."""
 
 
 Loop = RowLoop | WholeCall | Accumulation | Alias
@@ -194,3 +202,16 @@ class KernelCall:
     """C expression that must be <= scratch_bytes (checked by _Static_assert)."""
     in_place: tuple[int, ...] = ()
     """Operand positions whose buffer the output may overlay exactly (same offset)."""
+    workers: int = 1
+    """How many threads share the rows of a `RowLoop` of one batch, in no order; each has its own
+    part of the scratch."""
+
+    @property
+    def runs_by_rows(self) -> bool:
+        """Whether it computes one row after the other, from top to bottom."""
+        return isinstance(self.loop, RowLoop) and self.workers == 1
+
+    @property
+    def scratch_pitch(self) -> int:
+        """Bytes of the scratch that one thread has."""
+        return self.scratch_bytes // self.workers

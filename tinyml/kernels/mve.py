@@ -54,12 +54,16 @@ def rescale_words(params: LinearParams, biases: Array) -> npt.NDArray[np.int32]:
     return np.concatenate(fours, axis=1).astype(np.int32)
 
 
-# ---- Depthwise: words of four rows ------------------------------------------------------------
+# ---- Depthwise: words of rows -----------------------------------------------------------------
 
-_PIXELS = 8
 _LANES = 16
 _ROWS = 4
 _WORDS = 4
+_COLUMN = _LANES * _ROWS
+"""Bytes of a column in the scratch."""
+
+CHANNELS = 9362
+"""TINYML_DEPTHWISE_MVE_CHANNELS"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Window:
 
     def serves(self, channels: int) -> bool:
         """Whether the kernel takes it: the limits TINYML_DEPTHWISE_MVE_* of the header."""
-        return channels <= 9362 and self.height <= 8 and self.stride <= 2
+        return channels <= CHANNELS and self.height <= 8 and self.stride <= 2
 
     @property
     def groups(self) -> int:
@@ -87,14 +91,9 @@ class Window:
         return -(-self.groups * self.width // _WORDS)
 
     @property
-    def pairs(self) -> bool:
-        """Whether a vector of four words is what two output pixels see."""
-        return (self.groups, self.width, self.stride, self.dilation) == (1, 3, 1, 1)
-
-    @property
     def pixels(self) -> int:
         """Output pixels whose columns are in the scratch at a time."""
-        return 2 * _PIXELS if self.stride == 1 and self.out_width > _PIXELS else _PIXELS
+        return 16 if self.stride == 1 and self.out_width > 8 else 8
 
     @property
     def columns(self) -> int:
@@ -104,36 +103,62 @@ class Window:
     @property
     def scratch_bytes(self) -> int:
         """TINYML_DEPTHWISE_CONV_S8_MVE_SCRATCH"""
-        return _LANES * _ROWS * self.groups * self.stride * self.columns
+        return _COLUMN * self.groups * self.stride * self.columns
 
     def offsets(self) -> list[int]:
         """Where each word of the window is in the scratch, in bytes.
 
-        Of pairs the fourth is the next column. Other words that fill up the last vector have
-        no weights: they may be anywhere.
+        Words that fill up the last vector have no weights: they may be anywhere.
         """
-        if self.pairs:
-            return [_LANES * _ROWS * column for column in range(4)]
         found = []
         for column in range(self.width):
             place, phase = divmod(column * self.dilation, self.stride)
             for group in range(self.groups):
                 row = (group * self.stride + phase) * self.columns + place
-                found.append(_LANES * _ROWS * row)
+                found.append(_COLUMN * row)
         return found + [0] * (_WORDS * self.vectors - len(found))
 
-    def taps(self, weights: Array) -> npt.NDArray[np.int32]:
-        """The words of each channel's weights, which are [height, width, channels]."""
-        rows = np.pad(weights, ((0, _ROWS * self.groups - self.height), (0, 0), (0, 0)))
-        words = np.ascontiguousarray(rows.transpose(2, 1, 0)).view("<i4")
-        words = words.reshape(weights.shape[2], -1)
-        return np.pad(words, ((0, 0), (0, _WORDS * self.vectors - words.shape[1])))
+    def blocks(self, params: LinearParams, biases: Array, weights: Array) -> npt.NDArray[np.int32]:
+        """The `blocks` of a `tinyml_depthwise_conv_s8_mve_op`; `weights` are [height, width, C]."""
+        words = _words_of_rows(weights)
+        fill = _WORDS * self.vectors - words.shape[1]
+        return np.concatenate((np.pad(words, ((0, 0), (0, fill))), _scales(params, biases)), axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window3x3:
+    """The same where it is 3x3, without dilation, `stride` 1 or 2."""
+
+    stride: int
+    out_width: int
+
+    @property
+    def pixels(self) -> int:
+        """Output pixels whose columns are in the scratch at a time."""
+        return min(-(-self.out_width // 4) * 4, 24 // self.stride)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """TINYML_DEPTHWISE_CONV_3X3_S8_MVE_SCRATCH"""
+        return _COLUMN * ((self.pixels - 1) * self.stride + 3)
 
     def blocks(self, params: LinearParams, biases: Array, weights: Array) -> npt.NDArray[np.int32]:
-        """The `blocks` of a `tinyml_depthwise_conv_s8_mve_op`; `weights` as for `taps`."""
-        shifts = params.shifts.astype(np.int64)
-        down, left = np.minimum(shifts, 0), np.maximum(shifts, 0)
-        words = (down & 0xFF) | (left << 8) | ((down < 0).astype(np.int64) << 16)
-        tail = np.stack((biases, params.multipliers, words, np.zeros_like(words)), axis=1)
-        records = np.concatenate((self.taps(weights), tail), axis=1).astype(np.int32)
-        return np.concatenate((np.zeros(1, np.int32), records.reshape(-1)))
+        """The `blocks` of a `tinyml_depthwise_conv_3x3_s8_mve_op`; `weights` are [3, 3, C]."""
+        words = np.pad(_words_of_rows(weights), ((0, 0), (1, 1)))
+        return np.concatenate((_scales(params, biases), words), axis=1)
+
+
+def _words_of_rows(weights: Array) -> npt.NDArray[np.int32]:
+    """[height, width, channels] -> [channels, words]: four rows of a column to a word."""
+    height, _, channels = weights.shape
+    rows = np.pad(weights, ((0, -height % _ROWS), (0, 0), (0, 0)))
+    words: npt.NDArray[np.int32] = np.ascontiguousarray(rows.transpose(2, 1, 0)).view("<i4")
+    return words.reshape(channels, -1)
+
+
+def _scales(params: LinearParams, biases: Array) -> npt.NDArray[np.int32]:
+    """A row for each channel: its bias, its multiplier, and a word of its shifts."""
+    shifts = params.shifts.astype(np.int64)
+    down, left = np.minimum(shifts, 0), np.maximum(shifts, 0)
+    words = (down & 0xFF) | (left << 8) | ((down < 0).astype(np.int64) << 16)
+    return np.stack((biases, params.multipliers, words), axis=1).astype(np.int32)

@@ -52,18 +52,23 @@ def kernels() -> tuple[Kernel, ...]:
 
 def find(
     kind: str, source: DType, result: DType, isa: tuple[str, ...], features: tuple[str, ...] = ()
-) -> Kernel | None:
-    """The kernel for an operator: of the first instruction set in `isa` that has one.
+) -> tuple[Kernel, ...]:
+    """The kernels for an operator, the preferred first; none where there is none.
 
-    `features` are what the operator has that some kernels require.
+    They are those of the first instruction set in `isa` that has one, called in the style of the
+    preferred one. `features` are what the operator has that some kernels require.
     """
     for name in isa:
-        for kernel in kernels():
-            if kernel.isa != name or kernel.requires not in ("", *features):
-                continue
-            if any(service.covers(kind, source, result) for service in kernel.serves):
-                return kernel
-    return None
+        found = [
+            kernel
+            for kernel in kernels()
+            if kernel.isa == name
+            and kernel.requires in ("", *features)
+            and any(service.covers(kind, source, result) for service in kernel.serves)
+        ]
+        if found:
+            return tuple(kernel for kernel in found if kernel.style == found[0].style)
+    return ()
 
 
 def by_name(name: str) -> Kernel:

@@ -35,6 +35,9 @@ class Site:
     node: Node
     isa: tuple[str, ...]
     flatten: bool
+    way: int = 0
+    """Which of the kernels that serve is wanted: 0 for the preferred one; the last, where there are
+    no so many."""
 
     @property
     def x(self) -> Tensor:
@@ -60,14 +63,18 @@ class Site:
 
     def kernel(self, *features: str) -> Kernel:
         """The kernel for the operator, its first operand's and result's types, and `features`."""
-        found = registry.find(self.node.op.kind, self.x.dtype, self.y.dtype, self.isa, features)
-        if found is None:
+        found = self.kernels(self.node.op.kind, *features)
+        if not found:
             raise self.unsupported(
                 self.x,
                 f"there is no kernel from {self.x.dtype.value} to {self.y.dtype.value}",
                 "convert the model with full int8 quantisation",
             )
-        return found
+        return found[min(self.way, len(found) - 1)]
+
+    def kernels(self, kind: str, *features: str) -> tuple[Kernel, ...]:
+        """All that serve operators of `kind` with these types, the preferred first."""
+        return registry.find(kind, self.x.dtype, self.y.dtype, self.isa, features)
 
     def require(self, tensor: Tensor, dtype: DType) -> None:
         """Refuse `tensor` unless its element type is `dtype`."""

@@ -62,7 +62,7 @@ def check_plan(
             continue
         node = node_of[segment.nodes[0]]
         loop = calls[node.name].loop
-        if isinstance(loop, RowLoop):
+        if isinstance(loop, RowLoop) and calls[node.name].workers == 1:
             run_layer(replay, node, loop)
         else:
             replay.run(node)

@@ -46,8 +46,10 @@ def segment_ticks(segment: Segment, calls: Mapping[str, KernelCall]) -> int:
     """How many ticks a segment takes (`MemoryPlan` says what a tick is)."""
     match segment.kind:
         case SegmentKind.LAYER:
-            loop = calls[segment.nodes[0]].loop
-            return loop.batches * loop.out_height if isinstance(loop, RowLoop) else 1
+            call = calls[segment.nodes[0]]
+            if isinstance(call.loop, RowLoop) and call.runs_by_rows:
+                return call.loop.batches * call.loop.out_height
+            return 1
         case SegmentKind.STREAM:
             return len(segment.program)
         case SegmentKind.PATCH:

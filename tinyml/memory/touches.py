@@ -83,8 +83,9 @@ class Run:
                     self._use(node, scratch.get(node.name), tile.steps[at])
 
     def _layer(self, node: Node, start: int, scratch: Touched | None) -> None:
-        loop = self.calls[node.name].loop
-        if not isinstance(loop, RowLoop):
+        call = self.calls[node.name]
+        loop = call.loop
+        if not isinstance(loop, RowLoop) or not call.runs_by_rows:
             for name in (*self.graph.activations(node), *node.outputs):
                 self.touched[name].touch_all(start)
             self._use(node, scratch, np.array([start]))

@@ -23,6 +23,9 @@ from tinyml.runners.stream import FileStream, Stream
 _COUNTER = "TINYML_COUNTER"
 """Variable that tells a program where to read how many instructions it has run."""
 
+_THREADS = "TINYML_THREADS"
+"""Variable that limits the threads of a program; counts repeat only where there is one."""
+
 _HIGH = 400
 """No descriptor that a program opens by itself is as high as those for counting."""
 
@@ -80,7 +83,7 @@ class _Counter:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {_COUNTER: str(self.pipe[0])} if self.pipe else {}
+        return {_COUNTER: str(self.pipe[0]), _THREADS: "1"} if self.pipe else {}
 
 
 @contextmanager

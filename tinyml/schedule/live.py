@@ -81,7 +81,7 @@ def accesses(
     """What `node` reads and what it writes, in its steps; in a stream or patch if `streamed`."""
     loop, sizes = call.loop, graph.tensors
     names = graph.activations(node)
-    if isinstance(loop, RowLoop):
+    if isinstance(loop, RowLoop) and call.runs_by_rows:
         read = []
         steps = loop.out_height
         accesses = (access for access in loop.inputs if access.constant is None)

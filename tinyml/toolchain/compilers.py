@@ -24,10 +24,10 @@ class Compiler:
     version: str
     """First line of what it says of itself."""
 
-    def flags(self, board: Board, include_dirs: tuple[str, ...]) -> Flags:
-        """Its arguments for a project on `board`."""
+    def flags(self, board: Board, include_dirs: tuple[str, ...], optimize: str) -> Flags:
+        """Its arguments for a project on `board`; `optimize` is that of `PlanOptions`."""
         make = zig_flags if self.family == "zig" else gcc_flags
-        return make(board, include_dirs)
+        return make(board, include_dirs, optimize)
 
 
 def find_compiler(board: Board, wanted: str = "auto") -> Compiler:

@@ -1,8 +1,5 @@
-/* Eight or sixteen output pixels of sixteen channels at a time. The input columns that they see are
- * first spread over the scratch so that one word holds four rows of a column and channel: VST4 does
- * that for sixteen channels at once. A gathering load then takes four such words, all 16 bytes of
- * one channel, and VMLADAV sums their products with as many weights. Eight sums, of one channel,
- * share all that follows. */
+/* As depthwise_conv_3x3_s8_mve.c, for windows of other sizes: one word holds four rows of a column
+ * and channel, and a window has as many vectors of four words as it needs, wherever they lie. */
 #include "tinyml_kernels.h"
 #include "tinyml_mve.h"
 #include "tinyml_window.h"
@@ -11,8 +8,8 @@ enum {
   PIXELS = 8, /* output pixels computed together */
   LANES = 16, /* channels spread together */
   ROWS = 4,   /* of a word */
-  WORD = 4,   /* bytes */
   WORDS = 4,  /* of a vector */
+  SCALE = 3,  /* words of a channel's bias and rescale */
   COLUMN = LANES * ROWS
 };
 
@@ -81,109 +78,27 @@ static __attribute__((noinline)) void spread(source *from, int32_t height, int32
   "vmov q1[2], q1[0], r8, r12\n" \
   "vmov q1[3], q1[1], r10, lr\n"
 
-/* bias r0, multiplier r2, shifts r4; this one looks at the lowest byte only */
-#define RESCALE               \
-  "vadd.i32 q0, q0, r0\n"     \
-  "vadd.i32 q1, q1, r0\n"     \
-  "vqrdmulh.s32 q0, q0, r2\n" \
-  "vqrdmulh.s32 q1, q1, r2\n" \
-  "vrshl.s32 q0, r4\n"        \
-  "vrshl.s32 q1, r4\n"
-
-/* As tinyml_mve_rescale_exact: the second byte is the shift to the left, the third whether there is
- * one to the right. */
-#define RESCALE_EXACT         \
-  "vadd.i32 q0, q0, r0\n"     \
-  "vadd.i32 q1, q1, r0\n"     \
-  "lsr r0, r4, #8\n"          \
-  "lsr r6, r4, #16\n"         \
-  "vshl.s32 q0, r0\n"         \
-  "vshl.s32 q1, r0\n"         \
-  "vqrdmulh.s32 q0, q0, r2\n" \
-  "vqrdmulh.s32 q1, q1, r2\n" \
-  "vshr.s32 q2, q0, #31\n"    \
-  "vshr.s32 q3, q1, #31\n"    \
-  "vmla.s32 q0, q2, r6\n"     \
-  "vmla.s32 q1, q3, r6\n"     \
-  "vrshl.s32 q0, r4\n"        \
-  "vrshl.s32 q1, r4\n"
-
-/* The bytes of a channel go where they belong. */
-#define STORE                        \
-  "vqmovnb.s32 q0, q0\n"             \
-  "vqmovnt.s32 q0, q1\n"             \
-  "vmax.s16 q0, q0, %q[low]\n"       \
-  "vmin.s16 q0, q0, %q[high]\n"      \
-  "vadd.i16 q0, q0, %[zero_point]\n" \
-  "vpst\n"                           \
-  "vstrbt.16 q0, [%[out], %q[places]]\n"
-
-/* The same for all eight pixels, and no limits but those of a byte. */
-#define STORE_ALL                     \
-  "vqmovnb.s32 q0, q0\n"              \
-  "vqmovnt.s32 q0, q1\n"              \
-  "vqadd.s16 q0, q0, %[zero_point]\n" \
-  "vqmovnb.s16 q0, q0\n"              \
-  "vstrb.16 q0, [%[out], %q[places]]\n"
-
-/* The channels one by one, each with one vector of weights; `sums` of its words in q2 and q3, of
- * which q2 is the first. */
-#define CHANNELS(sums, rescale, store) \
-  "vctp.16 %[count]\n"                 \
-  "1:\n"                               \
-  "vldrw.u32 q1, [%[w]], #32\n"        \
-  "vldrw.u32 q2, [%q[at], #4]!\n"      \
-  "vldrw.u32 q0, [%[w], #-28]\n"       \
-  sums                                 \
-  SUMS                                 \
-  "ldrd r0, r2, [%[w], #-12]\n"        \
-  "ldr r4, [%[w], #-4]\n"              \
-  rescale                              \
-  store                                \
-  "add %[out], %[out], #1\n"           \
-  "subs %[lanes], %[lanes], #1\n"      \
-  "bne 1b\n"
-
-/* With three columns at stride 1, four columns are what two pixels see. The weights of the second
- * are those of the first, a word later: a zero stands before them, and one is the last of them. */
-#define PAIRS                      \
-  "vldrw.u32 q3, [%q[at], #128]\n" \
-  "vmladav.s8 r0, q2, q0\n"        \
-  "vmladav.s8 r8, q2, q1\n"        \
-  "vldrw.u32 q2, [%q[at], #256]\n" \
-  "vmladav.s8 r2, q3, q0\n"        \
-  "vmladav.s8 r10, q3, q1\n"       \
-  "vldrw.u32 q3, [%q[at], #384]\n" \
-  "vmladav.s8 r4, q2, q0\n"        \
-  "vmladav.s8 r12, q2, q1\n"       \
-  "vmladav.s8 r6, q3, q0\n"        \
-  "vmladav.s8 lr, q3, q1\n"
-
-/* Each pixel has four words of its own. */
-#define SINGLES(mla, w, at, first, second) \
-  "vldrw.u32 " second ", [" at ", #64]\n"  \
-  mla " r0, " first ", " w "\n"            \
-  "vldrw.u32 " first ", [" at ", #128]\n"  \
-  mla " r8, " second ", " w "\n"           \
-  "vldrw.u32 " second ", [" at ", #192]\n" \
-  mla " r2, " first ", " w "\n"            \
-  "vldrw.u32 " first ", [" at ", #256]\n"  \
-  mla " r10, " second ", " w "\n"          \
-  "vldrw.u32 " second ", [" at ", #320]\n" \
-  mla " r4, " first ", " w "\n"            \
-  "vldrw.u32 " first ", [" at ", #384]\n"  \
-  mla " r12, " second ", " w "\n"          \
-  "vldrw.u32 " second ", [" at ", #448]\n" \
-  mla " r6, " first ", " w "\n"            \
-  mla " lr, " second ", " w "\n"
-
-/* One of several vectors of four words. */
+/* One of the vectors of four words that each pixel has. */
 #define VECTOR(mla)                   \
   "vldrw.u32 q2, [%[w]], #16\n"       \
   "vldrw.u32 q3, [%[offsets]], #16\n" \
   "vadd.i32 q3, q3, %[at]\n"          \
   "vldrw.u32 q0, [q3]\n"              \
-  SINGLES(mla, "q2", "q3", "q0", "q1")
+  "vldrw.u32 q1, [q3, #64]\n"         \
+  mla " r0, q0, q2\n"                 \
+  "vldrw.u32 q0, [q3, #128]\n"        \
+  mla " r8, q1, q2\n"                 \
+  "vldrw.u32 q1, [q3, #192]\n"        \
+  mla " r2, q0, q2\n"                 \
+  "vldrw.u32 q0, [q3, #256]\n"        \
+  mla " r10, q1, q2\n"                \
+  "vldrw.u32 q1, [q3, #320]\n"        \
+  mla " r4, q0, q2\n"                 \
+  "vldrw.u32 q0, [q3, #384]\n"        \
+  mla " r12, q1, q2\n"                \
+  "vldrw.u32 q1, [q3, #448]\n"        \
+  mla " r6, q0, q2\n"                 \
+  mla " lr, q1, q2\n"
 
 #define CLOBBERS \
   "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "q0", "q1", "q2", "q3", "cc", "memory"
@@ -196,18 +111,10 @@ typedef struct {
   uint16x8_t places; /* of eight bytes */
   int32_t zero_point;
   int32_t exact;
-  int32_t count;       /* of pixels */
-  int32_t whole_range; /* all bytes are in the range of the output */
+  int32_t count; /* of pixels */
 } common;
 
-#define CHANNELS_ASM(sums, rescale, store)                                            \
-  __asm__ volatile(CHANNELS(sums, rescale, store)                                     \
-                   : [w] "+r"(w), [at] "+w"(at), [out] "+r"(out), [lanes] "+r"(lanes) \
-                   : [low] "w"(c->low), [high] "w"(c->high), [places] "w"(c->places), \
-                     [count] "r"(c->count), [zero_point] "r"(c->zero_point)           \
-                   : CLOBBERS)
-
-/* What CHANNELS does behind its sums, for one channel. */
+/* The sums of a channel become bytes, which go where they belong. */
 static inline void finish(const common *c, const int32_t *scale, int32x4_t even, int32x4_t odd,
                           int8_t *out) {
   const int32_t multiplier = scale[1], shifts = scale[2];
@@ -235,42 +142,16 @@ static inline void finish(const common *c, const int32_t *scale, int32x4_t even,
       : "memory");
 }
 
-/* Three functions compute the pixels of `lanes` channels from their words, and return the next
- * weights. They are functions of their own so that there are registers enough. `at` is where the
- * first four words are, in the first two functions less one. */
-static __attribute__((noinline)) const int32_t *filter_pairs(const common *c, const int32_t *w,
-                                                             uint32x4_t at, int32_t lanes,
-                                                             int8_t *out) {
-  if (c->exact) {
-    CHANNELS_ASM(PAIRS, RESCALE_EXACT, STORE);
-  } else if (c->count == PIXELS && c->whole_range) {
-    CHANNELS_ASM(PAIRS, RESCALE, STORE_ALL);
-  } else {
-    CHANNELS_ASM(PAIRS, RESCALE, STORE);
-  }
-  return w;
-}
-
-static __attribute__((noinline)) const int32_t *filter_singles(const common *c, const int32_t *w,
-                                                               uint32x4_t at, int32_t lanes,
-                                                               int8_t *out) {
-  if (c->exact) {
-    CHANNELS_ASM(SINGLES("vmladav.s8", "q0", "%q[at]", "q2", "q3"), RESCALE_EXACT, STORE);
-  } else {
-    CHANNELS_ASM(SINGLES("vmladav.s8", "q0", "%q[at]", "q2", "q3"), RESCALE, STORE);
-  }
-  return w;
-}
-
-static __attribute__((noinline)) const int32_t *filter_vectors(const common *c, const int32_t *w,
-                                                               const int32_t *offsets,
-                                                               int32_t vectors, const int8_t *at,
-                                                               int32_t lanes, int8_t *out) {
+/* Computes the pixels of `lanes` channels from their words, and returns the next weights. A
+ * function of its own so that there are registers enough. */
+static __attribute__((noinline)) const int32_t *filter(const common *c, const int32_t *w,
+                                                       const int32_t *offsets, int32_t vectors,
+                                                       const int8_t *at, int32_t lanes,
+                                                       int8_t *out) {
   for (int32_t i = 0; i < lanes; ++i, at += ROWS, ++out) {
     const int32_t *next = offsets;
     int32_t n = vectors;
     int32x4_t even, odd;
-    ++w;
     __asm__ volatile(VECTOR("vmladav.s8")
                      "subs %[n], %[n], #1       \n"
                      "beq 2f                    \n"
@@ -287,7 +168,7 @@ static __attribute__((noinline)) const int32_t *filter_vectors(const common *c, 
                      : [at] "r"(at)
                      : CLOBBERS);
     finish(c, w, even, odd, out);
-    w += 3;
+    w += SCALE;
   }
   return w;
 }
@@ -309,10 +190,7 @@ void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
               vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)channels),
               f->output_zero_point,
               f->exact,
-              PIXELS,
-              f->act_min == INT8_MIN && f->act_max == INT8_MAX};
-  const uint32x4_t at = vaddq_n_u32(vreinterpretq_u32_s32(vldrwq_s32(op->offsets)),
-                                    (uint32_t)(uintptr_t)block - WORD);
+              PIXELS};
   int8_t padding[LANES];
   source from[TINYML_DEPTHWISE_MVE_STRIDE * TINYML_DEPTHWISE_MVE_HEIGHT / ROWS];
   tinyml_mve_fill(padding, op->input_zero_point, LANES);
@@ -352,13 +230,7 @@ void tinyml_depthwise_conv_s8_mve(const tinyml_depthwise_conv_s8_mve_op *op,
       for (int32_t i = 0; i < sources; ++i) spread(&from[i], height, lanes);
       for (int32_t i = 0; i < count; i += PIXELS, to += PIXELS * channels) {
         c.count = tinyml_min(count - i, PIXELS);
-        if (op->pairs) {
-          next_w = filter_pairs(&c, w, vaddq_n_u32(at, (uint32_t)(COLUMN * i)), lanes, to);
-        } else if (vectors == 1) {
-          next_w = filter_singles(&c, w, vaddq_n_u32(at, (uint32_t)(COLUMN * i)), lanes, to);
-        } else {
-          next_w = filter_vectors(&c, w, op->offsets, vectors, block + COLUMN * i, lanes, to);
-        }
+        next_w = filter(&c, w, op->offsets, vectors, block + COLUMN * i, lanes, to);
       }
     }
   }
