@@ -7,14 +7,14 @@ before and after some updates on training images of that kind. Both go to `train
 """
 
 import argparse
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
+from examples.digits import dataset
 from tinyml import importers, passes
 from tinyml.ir.graph import Array, Graph
 from tinyml.train import reference
@@ -25,7 +25,7 @@ from tinyml.train.program import Precision
 from tinyml.train.tail import Last, chosen_layers, split, weighted_layers
 
 HERE = Path(__file__).resolve().parent
-DIGITS = HERE.parent / "examples" / "digits"
+DIGITS = Path(dataset.__file__).parent
 MODELS = HERE.parents[1] / "shared" / "models"
 BUILT = HERE.parent / "build"
 """Where `mobilenet_v2.py` is told to write; models there are counted, too."""
@@ -37,17 +37,6 @@ COST_RADII = (1, 2, 3, 4, 7)
 RADII = (1, 2, 4)
 RATE, MOMENTUM, BATCH = 5e-4, 0.9, 8
 """The rate, of the first update, falls to 0 in a straight line."""
-
-Change = Callable[[Array, np.random.Generator], Array]
-SHIFTS: dict[str, tuple[str, Change]] = {
-    "dark": ("three tenths of the light", lambda image, rng: image * 0.3),
-    "inverted": ("black and white exchanged", lambda image, rng: 1 - image),
-    "noisy": (
-        "noise of 0.35 of the range",
-        lambda image, rng: np.clip(image + rng.normal(0, 0.35, image.shape), 0, 1),
-    ),
-    "rotated": ("turned by 90 degrees", lambda image, rng: np.rot90(image, axes=(1, 2))),
-}
 
 HEAD = """\
 # Training, on the host reference
@@ -101,19 +90,17 @@ def _maps(head: Graph) -> list:
     return [tensor for tensor in results if len(tensor.shape) == 4]
 
 
-def changed_images(graph: Graph, change: Change) -> Images:
+def changed_images(graph: Graph, shift: str) -> Images:
     """The digits, changed and quantised as the network's input says."""
-    sys.path.insert(0, str(DIGITS))
-    from dataset import load
-
     rng, quant = np.random.default_rng(11), graph.tensors[graph.inputs[0]].q
 
-    def quantised(images: Array) -> Array:
-        steps = np.round(change(images, rng) / quant.scale) + quant.zero_point
-        return np.clip(steps, -128, 127).astype(np.int8)
+    def changed(images: Array) -> Array:
+        return dataset.quantised(
+            dataset.SHIFTS[shift][1](images, rng), quant.scale, quant.zero_point
+        )
 
-    training, test = load()
-    return Images(quantised(training.images), training.labels, quantised(test.images), test.labels)
+    training, test = dataset.load()
+    return Images(changed(training.images), training.labels, changed(test.images), test.labels)
 
 
 def adapt(
@@ -148,7 +135,7 @@ def accuracy_rows(
     """Of every shift, precision and radius: mean accuracy and its spread over the seeds."""
     graph = passes.optimize(importers.load(DIGITS / "digits_int8.tflite"))
     for shift in shifts:
-        images = changed_images(graph, SHIFTS[shift][1])
+        images = changed_images(graph, shift)
         for precision in Precision:
             for radius in RADII:
                 options = TrainOptions(
@@ -174,7 +161,7 @@ def main() -> None:
     """Computes, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("models", type=Path, nargs="*", help="for the costs; default: all")
-    parser.add_argument("--shifts", default="dark,inverted", help=f"of {', '.join(SHIFTS)}")
+    parser.add_argument("--shifts", default="dark,inverted", help=f"of {', '.join(dataset.SHIFTS)}")
     parser.add_argument("--last", type=int, default=6, help="layers of the digits network")
     parser.add_argument("--updates", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each kind")
@@ -206,7 +193,7 @@ def _costs(rows: Sequence[str]) -> str:
 
 
 def _accuracies(rows: Sequence[str], shifts: Sequence[str], options: argparse.Namespace) -> str:
-    kinds = "; ".join(f"*{shift}*: {SHIFTS[shift][0]}" for shift in shifts)
+    kinds = "; ".join(f"*{shift}*: {dataset.SHIFTS[shift][0]}" for shift in shifts)
     return (
         "## What it brings\n\n"
         f"The digits network of `examples/digits` on changed images ({kinds}): accuracy on the\n"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from dataset import load
+from dataset import load, quantised
 from rich.console import Console
 
 from tinyml import pipeline, report
@@ -47,8 +47,7 @@ def _test_set() -> tuple[list[list[np.ndarray]], list[int]]:
     """The held-out images, quantised as the model's input says, and their labels."""
     _, test = load()
     (image,) = pipeline.inspect(MODEL).inputs
-    quantised = np.round(test.images / np.float32(image.scale)) + image.zero_point
-    samples = np.clip(quantised, -128, 127).astype(np.int8)
+    samples = quantised(test.images, image.scale, image.zero_point)
     return [[sample[None]] for sample in samples], test.labels.tolist()
 
 

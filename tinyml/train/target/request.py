@@ -81,6 +81,8 @@ class TrainRequest:
             radii=radii,
             update=update,
             updates=updates,
+            # A rate then means the same at every radius.
+            normalise_stride=True,
         )
 
 
