@@ -103,7 +103,8 @@ def test_a_package_has_the_model_alone(host: Path, stm32: Path) -> None:
         assert package == project / "build" / "chain"
         names = {path.name for path in package.rglob("*.[ch]")}
         assert {"chain.c", "chain.h", "chain_weights.c", "tinyml.h"} <= names
-        assert not {"main.c", "port.c", "link.c", "tinyml_link.h", "tinyml_port.h"} & names
+        others = {"main.c", "port.c", "link.c", "crc32.c", "tinyml_link.h", "tinyml_port.h"}
+        assert not others & names
     assert pipeline.package(host, "cmake").files > 8  # again, over itself
     (host / "build/chain/mine.txt").write_text("")
     with pytest.raises(BuildError, match=r"holds 'mine\.txt'"):
@@ -147,6 +148,14 @@ def test_a_pack_by_the_rules_of_its_schema(stm32: Path, tmp_path: Path) -> None:
         assert inside and (each["category"] == "include") == each["name"].endswith("/")
     in_pack = {name for name in names if name.endswith(".c")}
     assert in_pack == {each["name"] for each in listed if each["category"] == "sourceC"}
+
+
+def test_a_pack_asks_for_the_extension_that_a_core_may_lack(model: Path, tmp_path: Path) -> None:
+    for board, wanted in (("qemu-cortex-m33", True), ("nucleo-f446re", False)):
+        pipeline.build(model, board, tmp_path / board)
+        pack = Path(pipeline.package(tmp_path / board, "cmsis-pack").path)
+        with zipfile.ZipFile(pack) as packed:
+            assert (b' Ddsp="DSP"' in packed.read("tinyml.chain.pdsc")) is wanted
 
 
 def test_the_sources_of_a_pack_compile_with_what_it_lists(stm32: Path, tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ def package(project: Project, form_name: str) -> tuple[str, dict[str, bytes]]:
     values: dict[str, Any] = {"model": manifest}
     if form_name == "cmsis-pack":
         values["core"] = _cmsis_core(board)
+        # Other cores have the extension always, or never.
+        values["needs_dsp"] = board.core == "cortex-m33" and "dsp" in board.isa
     files |= rendered(form, manifest.name, board, tuple(files), project.optimize, **values)
     return _name(project, form), dict(sorted(files.items()))
 
@@ -84,7 +86,9 @@ def _name(project: Project, form: Ecosystem) -> str:
 
 def _model_files(project: Project) -> list[str]:
     """The model's sources, the headers beside them, and those that all of these share."""
-    sources = project.model_sources
+    # The checksums are for what a model has learnt.
+    learns = any(path.startswith("storage/") for path in project.model_sources)
+    sources = [path for path in project.model_sources if learns or not path.startswith("link/")]
     folders = {str(PurePosixPath(path).parent) for path in sources} - {"link"}
     beside = {str(PurePosixPath(path).with_suffix(".h")) for path in sources}
     kept = []
