@@ -1,0 +1,48 @@
+"""The operators: one frozen dataclass each, with its shape rule and MAC count.
+
+Attributes are resolved: operands that TFLite passes as constant tensors
+(paddings, axes, permutations, sizes) are plain values here, axes are
+non-negative, and SAME/VALID have become explicit pads. `kind` is TFLite's name.
+
+A shape rule takes the input shapes (None for an absent operand) and returns
+the output shapes; it raises ValueError, with the reason, when they do not fit.
+"""
+
+from tinyml.ir.ops.base import Activation as Activation
+from tinyml.ir.ops.base import Op as Op
+from tinyml.ir.ops.base import OptionalShapes as OptionalShapes
+from tinyml.ir.ops.base import Pads as Pads
+from tinyml.ir.ops.base import Shape as Shape
+from tinyml.ir.ops.base import Shapes as Shapes
+from tinyml.ir.ops.base import broadcast as broadcast
+from tinyml.ir.ops.base import required as required
+from tinyml.ir.ops.elementwise import Add as Add
+from tinyml.ir.ops.elementwise import Dequantize as Dequantize
+from tinyml.ir.ops.elementwise import HardSwish as HardSwish
+from tinyml.ir.ops.elementwise import LeakyRelu as LeakyRelu
+from tinyml.ir.ops.elementwise import Logistic as Logistic
+from tinyml.ir.ops.elementwise import Maximum as Maximum
+from tinyml.ir.ops.elementwise import Minimum as Minimum
+from tinyml.ir.ops.elementwise import Mul as Mul
+from tinyml.ir.ops.elementwise import Prelu as Prelu
+from tinyml.ir.ops.elementwise import Quantize as Quantize
+from tinyml.ir.ops.elementwise import Relu as Relu
+from tinyml.ir.ops.elementwise import Relu6 as Relu6
+from tinyml.ir.ops.elementwise import Sub as Sub
+from tinyml.ir.ops.elementwise import Tanh as Tanh
+from tinyml.ir.ops.linear import AveragePool2D as AveragePool2D
+from tinyml.ir.ops.linear import Conv2D as Conv2D
+from tinyml.ir.ops.linear import DepthwiseConv2D as DepthwiseConv2D
+from tinyml.ir.ops.linear import FullyConnected as FullyConnected
+from tinyml.ir.ops.linear import MaxPool2D as MaxPool2D
+from tinyml.ir.ops.movement import Concatenation as Concatenation
+from tinyml.ir.ops.movement import Pad as Pad
+from tinyml.ir.ops.movement import Reshape as Reshape
+from tinyml.ir.ops.movement import ResizeBilinear as ResizeBilinear
+from tinyml.ir.ops.movement import ResizeNearestNeighbor as ResizeNearestNeighbor
+from tinyml.ir.ops.movement import Split as Split
+from tinyml.ir.ops.movement import StridedSlice as StridedSlice
+from tinyml.ir.ops.movement import Transpose as Transpose
+from tinyml.ir.ops.reduction import ArgMax as ArgMax
+from tinyml.ir.ops.reduction import Mean as Mean
+from tinyml.ir.ops.reduction import Softmax as Softmax
