@@ -571,6 +571,27 @@ void tinyml_add_s8_mve(const tinyml_add_s8_op *op, const tinyml_span *span,
 void tinyml_sub_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
 
+/* (a - b) * (a - b); output.shift <= 0 */
+void tinyml_squared_difference_s8(const tinyml_add_s8_op *op, const tinyml_span *span,
+                                  const int8_t *const *rows, int8_t *out);
+
+/* Which of two numbers is larger, each shifted by left_shift and rescaled: one byte, `less`,
+ * `equal` or `greater` as a is. */
+typedef struct {
+  tinyml_broadcast shape;
+  int32_t a_zero_point;
+  int32_t b_zero_point;
+  int32_t left_shift;
+  tinyml_scale a;
+  tinyml_scale b;
+  int32_t less;
+  int32_t equal;
+  int32_t greater;
+} tinyml_compare_s8_op;
+
+void tinyml_compare_s8(const tinyml_compare_s8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
+
 /* a * b, rescaled */
 typedef struct {
   tinyml_broadcast shape;

@@ -288,10 +288,17 @@ def _extremum(graph: Graph, node: Node) -> _Written:
     return _Written(_code(node.op.kind), 2, node.inputs, schema.MaximumMinimumOptionsT())
 
 
-@_writes(ops.Prelu, ops.Relu, ops.Relu6, ops.Logistic, ops.Tanh)
+@_writes(ops.Prelu, ops.Relu, ops.Relu6, ops.Logistic, ops.Tanh, ops.Elu, ops.Rsqrt)
 def _without_options(graph: Graph, node: Node) -> _Written:
-    version = 1 if isinstance(node.op, ops.Prelu) else 2
+    version = 2 if isinstance(node.op, ops.Relu | ops.Relu6 | ops.Logistic | ops.Tanh) else 1
     return _Written(_code(node.op.kind), version, node.inputs)
+
+
+@_writes(ops.Abs, ops.SquaredDifference, ops.LogicalAnd, ops.LogicalOr, ops.LogicalNot)
+@_writes(*ops.COMPARISONS)
+def _with_empty_options(graph: Graph, node: Node) -> _Written:
+    options = getattr(schema, f"{type(node.op).__name__}OptionsT")()
+    return _Written(_code(node.op.kind), 1, node.inputs, options)
 
 
 @_writes(ops.LeakyRelu)

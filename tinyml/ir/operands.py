@@ -42,7 +42,7 @@ _COUNTS: dict[type[ops.Op], tuple[int, int]] = {
     ops.DepthwiseConv2D: (2, 3),
     ops.FullyConnected: (2, 3),
     ops.Concatenation: (1, _MANY),
-    **dict.fromkeys((ops.Add, ops.Sub, ops.Mul, ops.Minimum, ops.Maximum, ops.Prelu), (2, 2)),
+    **dict.fromkeys(ops.PAIRED, (2, 2)),
 }
 """Operands that must be there, and how many there are with the optional ones, where not 1."""
 
@@ -184,6 +184,17 @@ def _dequantize(op: ops.Op, operands: Operands, results: Results) -> str | None:
     return _quantized(x, DType.INT8, DType.UINT8, DType.INT16) or _is(y, DType.FLOAT32)
 
 
+def _comparison(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """int8 to bool."""
+    reasons = [_quantized(t, DType.INT8) for t in _present(operands)]
+    return _first([*reasons, _is(results[0], DType.BOOL)])
+
+
+def _logical(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """bool to bool."""
+    return _first([_is(t, DType.BOOL) for t in (*_present(operands), *results)])
+
+
 def _arg_max(op: ops.Op, operands: Operands, results: Results) -> str | None:
     """int8 to int32."""
     (x,), (y,) = _present(operands), results
@@ -192,9 +203,10 @@ def _arg_max(op: ops.Op, operands: Operands, results: Results) -> str | None:
 
 _RULES: dict[type[ops.Op], _Rule] = {
     **dict.fromkeys((ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected), _weighted),
-    **dict.fromkeys((ops.Add, ops.Sub, ops.Mul, ops.Prelu, ops.Mean), _int8),
-    **dict.fromkeys((ops.Relu, ops.Relu6, ops.LeakyRelu, ops.HardSwish), _int8),
-    **dict.fromkeys((ops.Logistic, ops.Tanh, ops.Softmax), _int8),
+    **dict.fromkeys((ops.Add, ops.Sub, ops.Mul, ops.Prelu, ops.SquaredDifference), _int8),
+    **dict.fromkeys((*ops.TABULATED, ops.Mean, ops.Softmax), _int8),
+    **dict.fromkeys(ops.COMPARISONS, _comparison),
+    **dict.fromkeys((ops.LogicalNot, ops.LogicalAnd, ops.LogicalOr), _logical),
     **dict.fromkeys((ops.Minimum, ops.Maximum), _int8_alike),
     **dict.fromkeys((ops.AveragePool2D, ops.MaxPool2D), _int8_alike),
     **dict.fromkeys((ops.ResizeNearestNeighbor, ops.ResizeBilinear), _int8_alike),

@@ -7,8 +7,9 @@ both ways or vanish, and extreme data. int32 accumulators never overflow.
 
 from hypothesis.strategies import SearchStrategy
 
-from tests.support.strategies import elementwise, linear, movement
+from tests.support.strategies import elementwise, linear, logic, movement
 from tests.support.strategies.base import Case
+from tinyml.ir import ops
 
 CASES: dict[str, SearchStrategy[Case]] = {
     "CONV_2D": linear.conv(),
@@ -28,6 +29,14 @@ CASES: dict[str, SearchStrategy[Case]] = {
     "LOGISTIC": elementwise.logistic(),
     "TANH": elementwise.tanh(),
     "HARD_SWISH": elementwise.hard_swish(),
+    "ABS": logic.absolute(),
+    "RSQRT": logic.rsqrt(),
+    "ELU": logic.elu(),
+    "SQUARED_DIFFERENCE": logic.squared_difference(),
+    **{kind.kind: logic.comparison(kind) for kind in ops.COMPARISONS},
+    "LOGICAL_AND": logic.logical(ops.LogicalAnd),
+    "LOGICAL_OR": logic.logical(ops.LogicalOr),
+    "LOGICAL_NOT": logic.logical_not(),
     "SOFTMAX": elementwise.softmax(),
     "QUANTIZE": elementwise.quantize(),
     "DEQUANTIZE": elementwise.dequantize(),

@@ -1,5 +1,6 @@
 """Operators that compute every element of their result by itself."""
 
+from abc import ABC
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -106,3 +107,127 @@ class Dequantize(Unary):
     """Integer to float32."""
 
     kind: ClassVar[str] = "DEQUANTIZE"
+
+
+@dataclass(frozen=True, slots=True)
+class Abs(Unary):
+    """|x|, rescaled to the output's quantisation."""
+
+    kind: ClassVar[str] = "ABS"
+
+
+@dataclass(frozen=True, slots=True)
+class Rsqrt(Unary):
+    """1 / sqrt(x); no input is negative, and that of 0 is the highest integer."""
+
+    kind: ClassVar[str] = "RSQRT"
+
+
+@dataclass(frozen=True, slots=True)
+class Elu(Unary):
+    """x where x >= 0, else exp(x) - 1."""
+
+    kind: ClassVar[str] = "ELU"
+
+
+@dataclass(frozen=True, slots=True)
+class LogicalNot(Unary):
+    """Whether x is false."""
+
+    kind: ClassVar[str] = "LOGICAL_NOT"
+
+
+@dataclass(frozen=True, slots=True)
+class LogicalAnd(Binary):
+    """Whether both are true."""
+
+    kind: ClassVar[str] = "LOGICAL_AND"
+
+
+@dataclass(frozen=True, slots=True)
+class LogicalOr(Binary):
+    """Whether one is true."""
+
+    kind: ClassVar[str] = "LOGICAL_OR"
+
+
+@dataclass(frozen=True, slots=True)
+class SquaredDifference(Binary):
+    """(a - b) * (a - b), quantised."""
+
+    kind: ClassVar[str] = "SQUARED_DIFFERENCE"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Binary, ABC):
+    """Whether a relation holds between real values; the result is boolean.
+
+    less, equal, greater: the result where a is less than, equal to and greater than b.
+    """
+
+    less: ClassVar[bool] = False
+    equal: ClassVar[bool] = False
+    greater: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Equal(Compare):
+    """a == b."""
+
+    kind: ClassVar[str] = "EQUAL"
+    equal: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class NotEqual(Compare):
+    """a != b."""
+
+    kind: ClassVar[str] = "NOT_EQUAL"
+    less: ClassVar[bool] = True
+    greater: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Less(Compare):
+    """a < b."""
+
+    kind: ClassVar[str] = "LESS"
+    less: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class LessEqual(Compare):
+    """a <= b."""
+
+    kind: ClassVar[str] = "LESS_EQUAL"
+    less: ClassVar[bool] = True
+    equal: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Greater(Compare):
+    """a > b."""
+
+    kind: ClassVar[str] = "GREATER"
+    greater: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class GreaterEqual(Compare):
+    """a >= b."""
+
+    kind: ClassVar[str] = "GREATER_EQUAL"
+    greater: ClassVar[bool] = True
+    equal: ClassVar[bool] = True
+
+
+COMPARISONS = (Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual)
+
+TABULATED = (Relu, Relu6, LeakyRelu, Logistic, Tanh, HardSwish, Abs, Rsqrt, Elu)
+"""From int8 to int8, each element by itself: 256 results say everything."""
+
+PAIRED = (
+    *(Add, Sub, Mul, Minimum, Maximum, Prelu, SquaredDifference),
+    *(LogicalAnd, LogicalOr, *COMPARISONS),
+)
+"""Of two operands that broadcast, element by element."""
