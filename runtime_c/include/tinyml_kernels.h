@@ -106,6 +106,50 @@ typedef struct {
 void tinyml_conv_1x1_s8(const tinyml_conv_1x1_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
 
+/* Transposed convolution, int8, rows (rows[kernel_height]): row i of the kernel lies on rows[i],
+ * NULL where no input row does. weights: OHWI; biases may be NULL. */
+typedef struct {
+  int32_t in_channels;
+  int32_t out_channels;
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_x;
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  const int8_t *weights;
+  const int32_t *biases;
+  const int32_t *multipliers;
+  const int32_t *shifts;
+} tinyml_transpose_conv_s8_op;
+
+void tinyml_transpose_conv_s8(const tinyml_transpose_conv_s8_op *op, const tinyml_span *span,
+                              const int8_t *const *rows, int8_t *out);
+
+/* Products of matrices, int8, whole: TINYML_BATCH_MATMUL_RANK outer dimensions with the operands'
+ * strides along them (0: the same matrix again), then rows by columns of sums over depth. */
+#define TINYML_BATCH_MATMUL_RANK 3
+typedef struct {
+  const int32_t *sizes;
+  const int32_t *a_strides;
+  const int32_t *b_strides;
+  int32_t rows;
+  int32_t columns;
+  int32_t depth;
+  int32_t a_row_stride;
+  int32_t a_depth_stride;
+  int32_t b_column_stride;
+  int32_t b_depth_stride;
+  int32_t a_zero_point;
+  int32_t b_zero_point;
+  int32_t output_zero_point;
+  tinyml_scale output;
+} tinyml_batch_matmul_s8_op;
+
+void tinyml_batch_matmul_s8(const tinyml_batch_matmul_s8_op *op, const int8_t *a, const int8_t *b,
+                            int8_t *out);
+
 /* What becomes of sums in the kernels for cores with the DSP extension. */
 typedef struct {
   int32_t channels;

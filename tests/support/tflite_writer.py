@@ -257,6 +257,25 @@ def _convolution(graph: Graph, node: Node) -> _Written:
     return _Written(_code(op.kind), 3, node.inputs, options)
 
 
+@_writes(ops.TransposeConv)
+def _transpose_conv(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    (y,) = graph.results(node)
+    x, w, *bias = node.inputs
+    kernel = graph.tensors[w or ""].shape[1:3]
+    options = schema.TransposeConvOptionsT()
+    options.padding = _padding(y.shape, kernel, op.stride, (1, 1), op.pads)
+    options.strideH, options.strideW = op.stride
+    present = tuple(name for name in bias if name is not None)
+    return _Written(_code(op.kind), 3, (_ints(*y.shape), w, x, *present), options)
+
+
+@_writes(ops.BatchMatMul)
+def _batch_matmul(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    return _Written(_code(op.kind), 2, node.inputs, schema.BatchMatMulOptionsT(op.adj_x, op.adj_y))
+
+
 @_writes(ops.FullyConnected)
 def _fully_connected(graph: Graph, node: Node) -> _Written:
     op: _Op = node.op

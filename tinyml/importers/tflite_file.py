@@ -28,6 +28,7 @@ def _fields(*fields: Scalar | Vector) -> dict[int, Field]:
 _OPTIONS: Schema = {
     "AddOptions": _fields(_BYTE),
     "ArgMaxOptions": _fields(_BYTE),
+    "BatchMatMulOptions": _fields(_BYTE, _BYTE, _BYTE),
     "ConcatenationOptions": _fields(_INT, _BYTE),
     "Conv2DOptions": _fields(_BYTE, _INT, _INT, _BYTE, _INT, _INT),
     "DepthwiseConv2DOptions": _fields(_BYTE, _INT, _INT, _INT, _BYTE, _INT, _INT),
@@ -45,6 +46,7 @@ _OPTIONS: Schema = {
     "SqueezeOptions": _fields(_INTS),
     "StridedSliceOptions": _fields(_INT, _INT, _INT, _INT, _INT, _BYTE),
     "SubOptions": _fields(_BYTE),
+    "TransposeConvOptions": _fields(_BYTE, _INT, _INT, _BYTE),
 }
 """The option tables that are read, with the sizes of their fields."""
 

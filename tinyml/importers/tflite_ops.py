@@ -123,10 +123,10 @@ def _same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int,
 
 
 def _window(
-    call: Call, kernel: Shape, dilation: tuple[int, int] = (1, 1)
+    call: Call, x: Shape, kernel: Shape, dilation: tuple[int, int] = (1, 1)
 ) -> tuple[tuple[int, int], ops.Pads]:
-    """Stride and pads of a convolution or pool over operand 0."""
-    options, (_, height, width, _) = call.options, call.ranked(0, 4).shape
+    """Stride and pads of a convolution or pool over a map of shape `x`."""
+    options, (_, height, width, _) = call.options, x
     stride = (options.StrideH(), options.StrideW())
     if min(*stride, *dilation, *kernel) < 1:
         raise call.damaged(f"stride {stride}, dilation {dilation}, window {kernel}")
@@ -141,7 +141,7 @@ def _window(
 
 def _conv(call: Call) -> Resolved:
     dilation = (call.options.DilationHFactor(), call.options.DilationWFactor())
-    stride, pads = _window(call, call.ranked(1, 4).shape[1:3], dilation)
+    stride, pads = _window(call, call.ranked(0, 4).shape, call.ranked(1, 4).shape[1:3], dilation)
     op = ops.Conv2D(stride, pads, call.activation(), dilation)
     return op, call.all_operands()
 
@@ -149,7 +149,7 @@ def _conv(call: Call) -> Resolved:
 def _depthwise(call: Call) -> Resolved:
     dilation = (call.options.DilationHFactor(), call.options.DilationWFactor())
     x, weights = call.ranked(0, 4), call.ranked(1, 4)
-    stride, pads = _window(call, weights.shape[1:3], dilation)
+    stride, pads = _window(call, x.shape, weights.shape[1:3], dilation)
     # The option is redundant, and newer converters leave it 0.
     multiplier = weights.shape[3] // x.shape[3]
     stated = call.options.DepthMultiplier()
@@ -159,6 +159,24 @@ def _depthwise(call: Call) -> Resolved:
             f"output channels"
         )
     op = ops.DepthwiseConv2D(stride, pads, call.activation(), dilation, multiplier)
+    return op, call.all_operands()
+
+
+def _transpose_conv(call: Call) -> Resolved:
+    """The first operand is the result's shape; pads are those of the convolution from there."""
+    if call.activation() is not ops.Activation.NONE:
+        raise RefusalError("a fused activation is not supported here")
+    size = call.integers(0, "output shape")
+    if len(size) != 4:
+        raise call.damaged(f"its output shape is {size}")
+    kernel = call.ranked(1, 4).shape[1:3]
+    stride, pads = _window(call, size, kernel)
+    op = ops.TransposeConv((size[1], size[2]), stride, pads)
+    return op, (2, 1, *range(3, len(call.operands)))
+
+
+def _batch_matmul(call: Call) -> Resolved:
+    op = ops.BatchMatMul(call.options.AdjX(), call.options.AdjY())
     return op, call.all_operands()
 
 
@@ -172,7 +190,7 @@ def _fully_connected(call: Call) -> Resolved:
 def _pool(kind: type[ops.AveragePool2D] | type[ops.MaxPool2D]) -> Resolver:
     def resolver(call: Call) -> Resolved:
         kernel = (call.options.FilterHeight(), call.options.FilterWidth())
-        stride, pads = _window(call, kernel)
+        stride, pads = _window(call, call.ranked(0, 4).shape, kernel)
         return kind(stride, pads, call.activation(), kernel), call.all_operands()
 
     return resolver
@@ -320,6 +338,7 @@ RESOLVERS: dict[str, tuple[str | None, Resolver]] = {
     "ADD": ("AddOptions", _arithmetic(ops.Add)),
     "ARG_MAX": (None, _arg_max),
     "AVERAGE_POOL_2D": ("Pool2DOptions", _pool(ops.AveragePool2D)),
+    "BATCH_MATMUL": ("BatchMatMulOptions", _batch_matmul),
     "CONCATENATION": ("ConcatenationOptions", _concatenation),
     "CONV_2D": ("Conv2DOptions", _conv),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _depthwise),
@@ -365,5 +384,6 @@ RESOLVERS: dict[str, tuple[str | None, Resolver]] = {
     "SUB": ("SubOptions", _arithmetic(ops.Sub)),
     "TANH": (None, _plain(ops.Tanh())),
     "TRANSPOSE": (None, _transpose),
+    "TRANSPOSE_CONV": ("TransposeConvOptions", _transpose_conv),
 }
 """TFLite's name -> the options table that the operator must have, and its resolver."""

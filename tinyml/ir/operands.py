@@ -41,6 +41,8 @@ _COUNTS: dict[type[ops.Op], tuple[int, int]] = {
     ops.Conv2D: (2, 3),
     ops.DepthwiseConv2D: (2, 3),
     ops.FullyConnected: (2, 3),
+    ops.TransposeConv: (2, 3),
+    ops.BatchMatMul: (2, 2),
     ops.Concatenation: (1, _MANY),
     **dict.fromkeys(ops.PAIRED, (2, 2)),
 }
@@ -137,6 +139,13 @@ def _int8(op: ops.Op, operands: Operands, results: Results) -> str | None:
     return _first([_quantized(t, DType.INT8) for t in (*_present(operands), *results)])
 
 
+def _product(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """int8 to int8; only the second operand may be constant."""
+    left = _present(operands)[0]
+    constant = f"the left operand '{left.name}' is constant" if left.is_const else None
+    return _int8(op, operands, results) or constant
+
+
 def _int8_alike(op: ops.Op, operands: Operands, results: Results) -> str | None:
     """int8 to int8, all quantised alike."""
     return _int8(op, operands, results) or _first(
@@ -203,6 +212,8 @@ def _arg_max(op: ops.Op, operands: Operands, results: Results) -> str | None:
 
 _RULES: dict[type[ops.Op], _Rule] = {
     **dict.fromkeys((ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected), _weighted),
+    ops.TransposeConv: _weighted,
+    ops.BatchMatMul: _product,
     **dict.fromkeys((ops.Add, ops.Sub, ops.Mul, ops.Prelu, ops.SquaredDifference), _int8),
     **dict.fromkeys((*ops.TABULATED, ops.Mean, ops.Softmax), _int8),
     **dict.fromkeys(ops.COMPARISONS, _comparison),

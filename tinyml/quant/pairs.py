@@ -150,3 +150,17 @@ def comparison_params(graph: Graph, node: Node) -> ComparisonParams:
         input1=rescale_below_one(node, a, a.q.scale),
         input2=rescale_below_one(node, b, b.q.scale),
     )
+
+
+def batch_matmul_params(graph: Graph, node: Node) -> MulParams:
+    """BATCH_MATMUL: the constants of MUL, for sums of products."""
+    a, b, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
+    act_min, act_max = activation_range(node, y, ops.Activation.NONE)
+    return MulParams(
+        input1_zero_point=a.q.zero_point,
+        input2_zero_point=b.q.zero_point,
+        output_zero_point=y.q.zero_point,
+        output=rescale(node, y, a.q.scale * b.q.scale / y.q.scale),
+        act_min=act_min,
+        act_max=act_max,
+    )

@@ -18,6 +18,7 @@ from tinyml.ir.graph import DType, Graph, Node, Tensor
 from tinyml.quant.fixedpoint import INT32_MAX
 from tinyml.quant.pairs import (
     add_params,
+    batch_matmul_params,
     comparison_params,
     mul_params,
     prelu_params,
@@ -133,6 +134,12 @@ def conv_params(graph: Graph, node: Node) -> LinearParams:
     return _linear(graph, node, op.activation, 0 if isinstance(op, ops.Conv2D) else 3)
 
 
+def transpose_conv_params(graph: Graph, node: Node) -> LinearParams:
+    """TRANSPOSE_CONV; weights are symmetric."""
+    _check_symmetric(node, operand(graph, node, 1))
+    return _linear(graph, node, ops.Activation.NONE, 0)
+
+
 def fully_connected_params(graph: Graph, node: Node) -> LinearParams:
     """FULLY_CONNECTED; weights may have a zero point when quantised per tensor."""
     op = node.op
@@ -237,6 +244,8 @@ _BUILDERS: dict[type[ops.Op], Callable[[Graph, Node], object]] = {
     ops.Conv2D: conv_params,
     ops.DepthwiseConv2D: conv_params,
     ops.FullyConnected: fully_connected_params,
+    ops.TransposeConv: transpose_conv_params,
+    ops.BatchMatMul: batch_matmul_params,
     ops.Add: add_params,
     ops.Sub: add_params,
     ops.Mul: mul_params,

@@ -15,6 +15,8 @@ CASES: dict[str, SearchStrategy[Case]] = {
     "CONV_2D": linear.conv(),
     "DEPTHWISE_CONV_2D": linear.depthwise(),
     "FULLY_CONNECTED": linear.fully_connected(),
+    "TRANSPOSE_CONV": linear.transpose_conv(),
+    "BATCH_MATMUL": linear.batch_matmul(),
     "AVERAGE_POOL_2D": linear.average_pool(),
     "MAX_POOL_2D": linear.max_pool(),
     "ADD": elementwise.add(),

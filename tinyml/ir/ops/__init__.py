@@ -48,10 +48,12 @@ from tinyml.ir.ops.elementwise import SquaredDifference as SquaredDifference
 from tinyml.ir.ops.elementwise import Sub as Sub
 from tinyml.ir.ops.elementwise import Tanh as Tanh
 from tinyml.ir.ops.linear import AveragePool2D as AveragePool2D
+from tinyml.ir.ops.linear import BatchMatMul as BatchMatMul
 from tinyml.ir.ops.linear import Conv2D as Conv2D
 from tinyml.ir.ops.linear import DepthwiseConv2D as DepthwiseConv2D
 from tinyml.ir.ops.linear import FullyConnected as FullyConnected
 from tinyml.ir.ops.linear import MaxPool2D as MaxPool2D
+from tinyml.ir.ops.linear import TransposeConv as TransposeConv
 from tinyml.ir.ops.movement import Concatenation as Concatenation
 from tinyml.ir.ops.movement import Pad as Pad
 from tinyml.ir.ops.movement import Reshape as Reshape

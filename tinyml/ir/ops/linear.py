@@ -13,6 +13,7 @@ from tinyml.ir.ops.base import (
     Pads,
     Shape,
     Shapes,
+    broadcast,
     check_rank,
     required,
 )
@@ -138,3 +139,65 @@ class MaxPool2D(_Pool):
     """Maximum over a window."""
 
     kind: ClassVar[str] = "MAX_POOL_2D"
+
+
+@dataclass(frozen=True, slots=True)
+class TransposeConv(Op):
+    """Transposed convolution: x [N,H,W,C], weights [O,kh,kw,C], optional bias [O].
+
+    The adjoint of a convolution from `size` (height, width) with this stride and these pads:
+    input pixel (y, x) adds to the outputs (y * stride - top + i, x * stride - left + j).
+    """
+
+    kind: ClassVar[str] = "TRANSPOSE_CONV"
+    size: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    pads: Pads = NO_PADS
+
+    def infer(self, inputs: OptionalShapes) -> Shapes:
+        x, w = required(inputs, 2)
+        check_rank("input", x, 4)
+        check_rank("weights", w, 4)
+        if w[3] != x[3]:
+            raise ValueError(f"weights take {w[3]} channels, input has {x[3]}")
+        p = self.pads
+        sides = zip(
+            *(x[1:3], w[1:3], self.stride, self.size),
+            (p.top + p.bottom, p.left + p.right),
+            strict=True,
+        )
+        for extent, kernel, stride, size, pads in sides:
+            # The convolution from the result must give the input.
+            if extent != _window(size, kernel, stride, 1, pads):
+                raise ValueError(f"no convolution leads from {self.size} to {x}")
+        return ((x[0], *self.size, w[0]),)
+
+    def macs(self, inputs: OptionalShapes, outputs: Shapes) -> int:
+        x, w = required(inputs, 2)
+        return prod(x) * prod(w[:3])
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMatMul(Op):
+    """Products of matrices: a [..., M, K] by b [..., K, N], outer dimensions broadcast.
+
+    adj_x, adj_y: a, b have their last two dimensions the other way round.
+    """
+
+    kind: ClassVar[str] = "BATCH_MATMUL"
+    adj_x: bool = False
+    adj_y: bool = False
+
+    def infer(self, inputs: OptionalShapes) -> Shapes:
+        a, b = required(inputs, 2)
+        if min(len(a), len(b)) < 2:
+            raise ValueError(f"{a} by {b} are no matrices")
+        rows, depth = (a[-1], a[-2]) if self.adj_x else (a[-2], a[-1])
+        inner, columns = (b[-1], b[-2]) if self.adj_y else (b[-2], b[-1])
+        if depth != inner:
+            raise ValueError(f"rows of {depth} do not meet columns of {inner}")
+        return ((*broadcast(a[:-2], b[:-2]), rows, columns),)
+
+    def macs(self, inputs: OptionalShapes, outputs: Shapes) -> int:
+        a, _ = required(inputs, 2)
+        return prod(outputs[0]) * a[-2 if self.adj_x else -1]
