@@ -761,14 +761,24 @@ void tinyml_copy_row(const tinyml_copy_row_op *op, const tinyml_span *span,
                      const int8_t *const *rows, int8_t *out);
 
 /* Split, whole, the inverse of a concatenation: `count` outputs (`int8_t *`) follow `in`; each gets
- * `part_bytes` in turn, `repeats` times. */
+ * its `bytes` in turn, `repeats` times. */
 typedef struct {
   int32_t repeats;
   int32_t count;
-  int32_t part_bytes;
+  const int32_t *bytes;
 } tinyml_split_op;
 
 void tinyml_split(const tinyml_split_op *op, const int8_t *in, ...);
+
+/* Rows of a table by their indices, whole; an index outside the table gives its nearest row. */
+typedef struct {
+  int32_t count;
+  int32_t rows;
+  int32_t row_bytes;
+} tinyml_gather_rows_op;
+
+void tinyml_gather_rows(const tinyml_gather_rows_op *op, const int32_t *indices,
+                        const int8_t *table, int8_t *out);
 
 /* Copies a strided view into a dense tensor, whole: the output's element [i0, i1, ...] is the input
  * element offset + i0 * strides[0] + i1 * strides[1] + ...; sizes and strides have
@@ -870,6 +880,21 @@ typedef struct {
 } tinyml_arg_max_s8_op;
 
 void tinyml_arg_max_s8(const tinyml_arg_max_s8_op *op, const int8_t *in, int32_t *out);
+
+/* Index of the first minimum. */
+void tinyml_arg_min_s8(const tinyml_arg_max_s8_op *op, const int8_t *in, int32_t *out);
+
+/* Extrema over any dimensions, int8, whole; the lists are those of tinyml_mean_s8_op. */
+typedef struct {
+  const int32_t *kept_sizes;
+  const int32_t *kept_strides;
+  const int32_t *reduced_sizes;
+  const int32_t *reduced_strides;
+} tinyml_reduce_s8_op;
+
+void tinyml_reduce_max_s8(const tinyml_reduce_s8_op *op, const int8_t *in, int8_t *out);
+
+void tinyml_reduce_min_s8(const tinyml_reduce_s8_op *op, const int8_t *in, int8_t *out);
 
 /* Softmax over the last dimension of [rows, depth], int8 to int8 (scale 1/256, zero point -128),
  * whole, in place. Differences to the maximum below diff_min count as nothing. depth < 4096. */

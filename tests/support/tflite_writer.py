@@ -347,7 +347,7 @@ def _dequantize(graph: Graph, node: Node) -> _Written:
     return _Written(_code(node.op.kind), 2, node.inputs, schema.DequantizeOptionsT())
 
 
-@_writes(ops.Mean)
+@_writes(ops.Mean, ops.ReduceMax, ops.ReduceMin)
 def _mean(graph: Graph, node: Node) -> _Written:
     op: _Op = node.op
     options = schema.ReducerOptionsT(op.keep_dims)
@@ -391,6 +391,50 @@ def _split(graph: Graph, node: Node) -> _Written:
     return _Written(_code(op.kind), 2, operands, schema.SplitOptionsT(op.count))
 
 
+@_writes(ops.SplitV)
+def _split_v(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    operands = (*node.inputs, _ints(*op.sizes), _scalar(op.axis))
+    return _Written(_code(op.kind), 2, operands, schema.SplitVOptionsT(len(op.sizes)))
+
+
+@_writes(ops.Pack)
+def _pack(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = schema.PackOptionsT(len(node.inputs), op.axis)
+    return _Written(_code(op.kind), 2, node.inputs, options)
+
+
+@_writes(ops.Unpack)
+def _unpack(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    return _Written(_code(op.kind), 2, node.inputs, schema.UnpackOptionsT(op.count, op.axis))
+
+
+@_writes(ops.BroadcastTo)
+def _broadcast_to(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    operands = (*node.inputs, _ints(*op.shape))
+    return _Written(_code(op.kind), 3, operands, schema.BroadcastToOptionsT())
+
+
+@_writes(ops.SpaceToDepth, ops.DepthToSpace)
+def _blocks(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = getattr(schema, f"{type(op).__name__}OptionsT")(op.block)
+    return _Written(_code(op.kind), 2, node.inputs, options)
+
+
+@_writes(ops.Gather)
+def _gather(graph: Graph, node: Node) -> _Written:
+    """Of rows of a constant matrix EMBEDDING_LOOKUP, of others GATHER."""
+    indices, rows = node.inputs
+    table = graph.tensors[rows or ""]
+    if table.is_const and len(table.shape) == 2 and len(graph.tensors[indices or ""].shape) == 1:
+        return _Written(_code("EMBEDDING_LOOKUP"), 1, node.inputs)
+    return _Written(_code("GATHER"), 2, (rows, indices), schema.GatherOptionsT())
+
+
 @_writes(ops.StridedSlice)
 def _strided_slice(graph: Graph, node: Node) -> _Written:
     op: _Op = node.op
@@ -430,8 +474,8 @@ def _resize(graph: Graph, node: Node) -> _Written:
     return _Written(_code(op.kind), 3, (*node.inputs, _ints(*op.size)), options)
 
 
-@_writes(ops.ArgMax)
+@_writes(ops.ArgMax, ops.ArgMin)
 def _arg_max(graph: Graph, node: Node) -> _Written:
     op: _Op = node.op
-    options = schema.ArgMaxOptionsT(schema.TensorType.INT32)
+    options = getattr(schema, f"{type(op).__name__}OptionsT")(schema.TensorType.INT32)
     return _Written(_code(op.kind), 2, (*node.inputs, _scalar(op.axis)), options)

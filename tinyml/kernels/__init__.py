@@ -15,6 +15,7 @@ from tinyml.kernels import (
     bind_quantize,
     bind_reduce,
     bind_resize,
+    bind_view,
     registry,
 )
 from tinyml.kernels.call import KernelCall
@@ -45,13 +46,19 @@ _BINDERS: dict[type[ops.Op], Callable[[Site], KernelCall]] = {
     ops.Reshape: bind_copy.reshape,
     ops.Pad: bind_copy.pad,
     ops.Concatenation: bind_copy.concatenation,
-    ops.Split: bind_copy.split,
-    ops.Transpose: bind_copy.transpose,
-    ops.StridedSlice: bind_copy.strided_slice,
+    ops.Pack: bind_copy.pack,
+    **dict.fromkeys((ops.Split, ops.SplitV, ops.Unpack), bind_copy.split),
+    ops.Gather: bind_copy.gather,
+    ops.BroadcastTo: bind_view.broadcast_to,
+    ops.SpaceToDepth: bind_view.space_to_depth,
+    ops.DepthToSpace: bind_view.depth_to_space,
+    ops.Transpose: bind_view.transpose,
+    ops.StridedSlice: bind_view.strided_slice,
     ops.ResizeNearestNeighbor: bind_resize.resize_nearest,
     ops.ResizeBilinear: bind_resize.resize_bilinear,
     ops.Mean: bind_reduce.mean,
-    ops.ArgMax: bind_reduce.arg_max,
+    **dict.fromkeys((ops.ArgMax, ops.ArgMin), bind_reduce.arg),
+    **dict.fromkeys((ops.ReduceMax, ops.ReduceMin), bind_reduce.extremum),
     ops.Softmax: bind_reduce.softmax,
 }
 

@@ -275,9 +275,20 @@ def mean(draw) -> Case:
 
 
 @st.composite
-def arg_max(draw) -> Case:
+def extremes(draw, kind: type[ops.ReduceMax] | type[ops.ReduceMin]) -> Case:
+    x_shape = draw(shapes(1, 4, 9, 3000))
+    axes = tuple(i for i in range(len(x_shape)) if draw(FLAGS)) or (len(x_shape) - 1,)
+    op = kind(axes, draw(FLAGS))
+    quant = draw(quants())
+    (y_shape,) = op.infer((x_shape,))
+    x, y = tensor("x", x_shape, quant), tensor("y", y_shape, quant)
+    return case(op, (x,), (y,), {"x": draw(values(x_shape))})
+
+
+@st.composite
+def arg(draw, kind: type[ops.ArgMax] | type[ops.ArgMin]) -> Case:
     shape = draw(shapes(1, 4, 7))
-    op = ops.ArgMax(draw(st.integers(0, len(shape) - 1)))
+    op = kind(draw(st.integers(0, len(shape) - 1)))
     (y_shape,) = op.infer((shape,))
     data = draw(values(shape))
     if draw(FLAGS):

@@ -42,6 +42,11 @@ class Op(ABC):
     def infer(self, inputs: OptionalShapes) -> Shapes:
         """Output shapes for the given input shapes; ValueError when they do not fit."""
 
+    @property
+    def results(self) -> int:
+        """How many tensors it computes."""
+        return 1
+
     def macs(self, inputs: OptionalShapes, outputs: Shapes) -> int:
         """Multiply-accumulates; 0 for operators without weights."""
         return 0

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from tinyml.ir.ops.base import Op, OptionalShapes, Shape, Shapes, check_axes, check_rank, required
+from tinyml.ir.ops.base import (
+    Op,
+    OptionalShapes,
+    Shape,
+    Shapes,
+    broadcast,
+    check_axes,
+    check_rank,
+    required,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,10 @@ class Split(Op):
     axis: int = 0
     count: int = 1
 
+    @property
+    def results(self) -> int:
+        return self.count
+
     def infer(self, inputs: OptionalShapes) -> Shapes:
         (x,) = required(inputs, 1)
         check_axes((self.axis,), len(x))
@@ -87,6 +100,126 @@ class Split(Op):
             raise ValueError(f"cannot split {x[self.axis]} into {self.count} parts")
         part = (*x[: self.axis], x[self.axis] // self.count, *x[self.axis + 1 :])
         return (part,) * self.count
+
+
+@dataclass(frozen=True, slots=True)
+class SplitV(Op):
+    """Parts of `sizes` along `axis`."""
+
+    kind: ClassVar[str] = "SPLIT_V"
+    axis: int = 0
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def results(self) -> int:
+        return len(self.sizes)
+
+    def infer(self, inputs: OptionalShapes) -> Shapes:
+        (x,) = required(inputs, 1)
+        check_axes((self.axis,), len(x))
+        if sum(self.sizes) != x[self.axis] or min(self.sizes, default=0) < 1:
+            raise ValueError(f"cannot split {x[self.axis]} into {self.sizes}")
+        return tuple((*x[: self.axis], n, *x[self.axis + 1 :]) for n in self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Pack(Op):
+    """Inputs of one shape side by side along the new dimension `axis`."""
+
+    kind: ClassVar[str] = "PACK"
+    axis: int = 0
+
+    def infer(self, inputs: OptionalShapes) -> Shapes:
+        shapes = required(inputs, len(inputs))
+        first = shapes[0]
+        check_axes((self.axis,), len(first) + 1)
+        for shape in shapes[1:]:
+            if shape != first:
+                raise ValueError(f"cannot pack {first} and {shape}")
+        return ((*first[: self.axis], len(shapes), *first[self.axis :]),)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpack(Op):
+    """One result for each of the `count` elements along `axis`, which disappears."""
+
+    kind: ClassVar[str] = "UNPACK"
+    axis: int = 0
+    count: int = 1
+
+    @property
+    def results(self) -> int:
+        return self.count
+
+    def infer(self, inputs: OptionalShapes) -> Shapes:
+        (x,) = required(inputs, 1)
+        check_axes((self.axis,), len(x))
+        if x[self.axis] != self.count:
+            raise ValueError(f"cannot unpack {x[self.axis]} elements into {self.count}")
+        return (x[: self.axis] + x[self.axis + 1 :],) * self.count
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastTo(Op):
+    """Repeated along dimensions of one element, and along new ones in front."""
+
+    kind: ClassVar[str] = "BROADCAST_TO"
+    shape: Shape = ()
+
+    def infer(self, inputs: OptionalShapes) -> Shapes:
+        (x,) = required(inputs, 1)
+        if broadcast(x, self.shape) != self.shape:
+            raise ValueError(f"{x} does not broadcast to {self.shape}")
+        return (self.shape,)
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceToDepth(Op):
+    """Squares of `block` pixels become one pixel: row by row, their channels one after another."""
+
+    kind: ClassVar[str] = "SPACE_TO_DEPTH"
+    block: int = 1
+
+    def infer(self, inputs: OptionalShapes) -> Shapes:
+        (x,) = required(inputs, 1)
+        check_rank("input", x, 4)
+        b = self.block
+        if b < 1 or x[1] % b or x[2] % b:
+            raise ValueError(f"a map of {x[1]}x{x[2]} has no blocks of {b}x{b}")
+        return ((x[0], x[1] // b, x[2] // b, x[3] * b * b),)
+
+
+@dataclass(frozen=True, slots=True)
+class DepthToSpace(Op):
+    """The inverse of SPACE_TO_DEPTH."""
+
+    kind: ClassVar[str] = "DEPTH_TO_SPACE"
+    block: int = 1
+
+    def infer(self, inputs: OptionalShapes) -> Shapes:
+        (x,) = required(inputs, 1)
+        check_rank("input", x, 4)
+        b = self.block
+        if b < 1 or x[3] % (b * b):
+            raise ValueError(f"{x[3]} channels are no blocks of {b}x{b}")
+        return ((x[0], x[1] * b, x[2] * b, x[3] // (b * b)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Gather(Op):
+    """Rows of the second operand, a table, for the indices that are the first.
+
+    Covers EMBEDDING_LOOKUP, and GATHER along the first dimension. An index outside the table
+    gives its nearest row (TFLite Micro leaves it open).
+    """
+
+    kind: ClassVar[str] = "GATHER"
+
+    def infer(self, inputs: OptionalShapes) -> Shapes:
+        indices, rows = required(inputs, 2)
+        if not rows:
+            raise ValueError("the table has no rows")
+        return ((*indices, *rows[1:]),)
 
 
 @dataclass(frozen=True, slots=True)

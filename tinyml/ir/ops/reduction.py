@@ -1,5 +1,6 @@
 """Operators that compute an element of their result from a line of their operand's or more."""
 
+from abc import ABC
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,10 +16,9 @@ class Softmax(Unary):
 
 
 @dataclass(frozen=True, slots=True)
-class Mean(Op):
-    """Mean over `axes` (sorted, non-negative), with TFLite's own rescale."""
+class _Reduce(Op, ABC):
+    """Over `axes` (sorted, non-negative)."""
 
-    kind: ClassVar[str] = "MEAN"
     axes: tuple[int, ...] = ()
     keep_dims: bool = False
 
@@ -31,13 +31,47 @@ class Mean(Op):
 
 
 @dataclass(frozen=True, slots=True)
-class ArgMax(Op):
-    """Index of the (first) maximum along `axis`, which disappears; int32."""
+class _Arg(Op, ABC):
+    """An index along `axis`, which disappears; int32."""
 
-    kind: ClassVar[str] = "ARG_MAX"
     axis: int = 0
 
     def infer(self, inputs: OptionalShapes) -> Shapes:
         (x,) = required(inputs, 1)
         check_axes((self.axis,), len(x))
         return (x[: self.axis] + x[self.axis + 1 :],)
+
+
+@dataclass(frozen=True, slots=True)
+class Mean(_Reduce):
+    """Mean, with TFLite's own rescale."""
+
+    kind: ClassVar[str] = "MEAN"
+
+
+@dataclass(frozen=True, slots=True)
+class ArgMax(_Arg):
+    """Index of the (first) maximum."""
+
+    kind: ClassVar[str] = "ARG_MAX"
+
+
+@dataclass(frozen=True, slots=True)
+class ArgMin(_Arg):
+    """Index of the (first) minimum."""
+
+    kind: ClassVar[str] = "ARG_MIN"
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceMax(_Reduce):
+    """Maximum (operand and result share one quantisation)."""
+
+    kind: ClassVar[str] = "REDUCE_MAX"
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceMin(_Reduce):
+    """Minimum (operand and result share one quantisation)."""
+
+    kind: ClassVar[str] = "REDUCE_MIN"
