@@ -123,6 +123,15 @@ def slice_of(call: Call) -> Resolved:
     return ops.StridedSlice(begin, taken, (1,) * len(shape), taken), (0,)
 
 
+def reverse(call: Call) -> Resolved:
+    """REVERSE_V2: a slice with steps of -1 along some dimensions."""
+    shape = call.tensor(0).shape
+    axes = {call.axis(axis, len(shape)) for axis in call.integers(1, "list of axes")}
+    begin = tuple(n - 1 if i in axes else 0 for i, n in enumerate(shape))
+    strides = tuple(-1 if i in axes else 1 for i in range(len(shape)))
+    return ops.StridedSlice(begin, shape, strides, shape), (0,)
+
+
 def split_v(call: Call) -> Resolved:
     """SPLIT_V: one size may be -1, what is left."""
     x, sizes = call.tensor(0), call.integers(1, "list of sizes")

@@ -198,6 +198,7 @@ RESOLVERS: dict[str, tuple[str | None, Resolver]] = {
         "ResizeNearestNeighborOptions",
         _resize(ops.ResizeNearestNeighbor),
     ),
+    "REVERSE_V2": (None, tflite_moves.reverse),
     "RSQRT": (None, _plain(ops.Rsqrt())),
     "SLICE": (None, tflite_moves.slice_of),
     "SOFTMAX": ("SoftmaxOptions", _softmax),

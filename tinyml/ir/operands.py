@@ -50,6 +50,11 @@ _COUNTS: dict[type[ops.Op], tuple[int, int]] = {
 """Operands that must be there, and how many there are with the optional ones, where not 1."""
 
 
+def takes(kind: type[ops.Op]) -> str:
+    """What operators of `kind` take and give, in words."""
+    return (_RULES[kind].__doc__ or "").strip().partition("\n")[0]
+
+
 def _present(operands: Operands) -> list[Tensor]:
     return [operand for operand in operands if operand is not None]
 
