@@ -12,7 +12,10 @@ JOBS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet \
        --retries 10 --timeout 60 install --constraint requirements.lock
 TOOLS := scripts/install_tools.sh $(PYTHON)
-C_SOURCES = $(shell find runtime_c -name '*.[ch]')
+FRAMEWORKS := tensorflow onnx torch
+# A version of which some registries have a build without CUDA, 3 GB smaller.
+PACKAGES_torch ?= torch==2.13.0
+C_SOURCES = $(shell find runtime_c -name '*.[ch]' -o -name '*.cpp')
 
 .PHONY: help
 help:  ## Show this help
@@ -32,8 +35,22 @@ tools:  ## Install the cross compiler and QEMU where they are missing (apt)
 
 .PHONY: test
 test: check tools  ## Install what tests need, then check and run all of them
-	@$(TOOLS) host linux riscv
+	@$(TOOLS) host linux riscv avr
 	$(BIN)/python -m pytest -n $(JOBS)
+
+.PHONY: test-frameworks
+test-frameworks: tools $(FRAMEWORKS:%=test-%)  ## Train in Keras, ONNX, PyTorch, deploy (6 GB in build/)
+
+.PHONY: $(FRAMEWORKS:%=test-%)
+$(FRAMEWORKS:%=test-%): test-%: build/frameworks/%/.done
+	$(<D)/bin/python -m pytest -v tests/frameworks/test_$*.py
+
+build/frameworks/%/.done: pyproject.toml
+	@echo "Installing tinyml[$*] into $(@D)"
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --no-input --quiet --retries 10 --timeout 60 \
+	  install --editable '.[$*]' cffi pytest $(PACKAGES_$*)
+	@touch $@
 
 .PHONY: check
 check: $(VENV)/.dev  ## Formatting, lint, strict types

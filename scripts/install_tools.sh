@@ -4,8 +4,9 @@
 #   scripts/install_tools.sh PYTHON GROUP...
 #
 # Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator), linux (the same
-# for 64-bit Arm boards with Linux), riscv (the same for RISC-V), host (C and C++ compilers for the
-# tests). Does nothing, and takes no time, when all is there.
+# for 64-bit Arm boards with Linux), riscv (the same for RISC-V), avr (compiler, Arduino core and
+# simulator for AVR), host (C and C++ compilers and CMake for the tests). Does nothing, and takes no
+# time, when all is there.
 set -euo pipefail
 
 python=$1
@@ -41,6 +42,12 @@ for group in "$@"; do
       need "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" compiles aarch64-linux-gnu-gcc
       [[ $(uname -m) == aarch64 ]] || need "qemu-user" command -v qemu-aarch64
       ;;
+    avr)
+      need "gcc-avr avr-libc" compiles avr-gcc -mmcu=atmega2560
+      need "arduino-core-avr" test -f /usr/share/arduino/hardware/arduino/avr/platform.txt
+      need "simavr libsimavr-dev" test -f /usr/include/simavr/sim_avr.h
+      need "gcc libc6-dev" compiles gcc
+      ;;
     riscv)
       need "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf" \
         compiles riscv64-unknown-elf-gcc --specs=picolibc.specs -march=rv32imc -mabi=ilp32
@@ -49,6 +56,7 @@ for group in "$@"; do
     host)
       need "gcc libc6-dev" compiles gcc
       need "g++" command -v g++
+      need "cmake make" command -v cmake
       ;;
     *)
       echo "install_tools.sh: unknown group '$group'" >&2

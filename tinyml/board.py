@@ -8,15 +8,16 @@ anything not known here is refused: a typing mistake never becomes a default.
 """
 
 import difflib
-import tomllib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import Any, Final, Literal, get_args
 
 from tinyml.errors import BoardError
 from tinyml.resources import boards_dir
+from tinyml.toml_table import Table, read_toml
 
 SECTIONS: Final = ("vectors", "code", "constants", "data", "arena", "stack")
 """What the linker script places: the vector table; instructions; constant tables;
@@ -28,10 +29,13 @@ IN_FLASH: Final = ("vectors", "code", "constants")
 SPREAD: Final = ("arena", "constants")
 """Sections that may have two regions: a fast one, and one for what that has no room for."""
 
-Kind = Literal["baremetal", "host", "linux"]
-"""What a program is there: all the software, a native process, a process of a Linux board."""
+Kind = Literal["baremetal", "library", "host", "linux"]
+"""What a program is there: all the software; a library's, in an ecosystem that brings the rest; a
+native process; a process of a Linux board."""
 
-_T = TypeVar("_T")
+Tested = Literal["run", "compiled", "data"]
+"""What the tests do with a board's firmware: run it (in an emulator, or here), compile all of it
+that comes from here, or nothing but read the board file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,11 @@ class Emulator:
     """Debian package that installs `program`."""
     machine: str
     args: tuple[str, ...]
+    serial: int
+    """Which of the machine's serial ports the link runs over."""
     icount: tuple[str, ...]
-    """Arguments that tie virtual time to instructions: one instruction is one nanosecond."""
+    """Arguments that tie virtual time to instructions: one instruction is one nanosecond. None for
+    an emulator that counts cycles."""
     counter_hz: int
     """Rate of the port's counter in virtual time: SysTick (processor clock) on a Cortex-M."""
 
@@ -97,12 +104,29 @@ class UserEmulator:
 
 
 @dataclass(frozen=True, slots=True)
+class Flash:
+    """How firmware gets on the board."""
+
+    tools: tuple[str, ...]
+    """Names in boards/tools.toml, the preferred first."""
+    usb: tuple[str, ...]
+    """"vendor:product", in lower-case hexadecimal, of what the board is on USB."""
+    arguments: tuple[tuple[str, tuple[str, ...]], ...]
+    """Tool -> what it is told of the board."""
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """Everything the planner, the emitter, the toolchain and the runners know of a target."""
 
     name: str
     title: str
     kind: Kind
+    ecosystem: str
+    """Of a library: the folder in codegen/ecosystems that gives it its form; "" elsewhere."""
+    target: str
+    """What the ecosystem itself calls the board; "" elsewhere."""
+    tested: Tested
     soc: str
     core: str
     cores: int
@@ -124,17 +148,20 @@ class Board:
     spill: tuple[tuple[str, str], ...]
     """Section (see SPREAD) -> name of the slower region that takes what the first has no room
     for; without those that have none."""
+    harvard: bool
+    """Whether data pointers do not reach constants (runtime_c/include/tinyml_flash.h)."""
     stack_bytes: int
     clock_hz: int
     """Processor clock that the port sets up on hardware; 0 for a process."""
     baud: int
     emulator: Emulator | None
     user_emulator: UserEmulator | None
+    flash: Flash | None
 
     @property
     def is_process(self) -> bool:
         """Whether its programs are processes, which an operating system gives memory."""
-        return self.kind != "baremetal"
+        return self.kind in ("host", "linux")
 
     def region(self, section: str) -> Region:
         """The region that `section` (one of SECTIONS) is placed in. Not for processes."""
@@ -154,7 +181,7 @@ class Board:
         facts = dict(self.defines)
         if not self.is_process:
             facts |= {"TINYML_PORT_CLOCK_HZ": self.clock_hz, "TINYML_PORT_BAUD": self.baud}
-        if self.emulator:
+        if self.emulator and self.emulator.icount:
             ratio = self.emulator.instructions_per_tick
             facts |= {
                 "TINYML_PORT_INSTRUCTIONS_NUMERATOR": ratio.numerator,
@@ -180,10 +207,10 @@ def load_board(name: str) -> Board:
 
 def read_board(path: Path, socs: Path) -> Board:
     """The board described by the file `path`, whose SoC files are in the folder `socs`."""
-    own = _Table(path, "", _read_toml(path))
+    own = Table(path, "", read_toml(path))
     soc = own.take("soc", str)
     merged = _merge(_read_soc(socs, soc, seen=()), own.values)
-    return _board(path.parent.name, soc, _Table(path, "", merged))
+    return _board(path.parent.name, soc, Table(path, "", merged))
 
 
 def _board_files() -> dict[str, Path]:
@@ -196,18 +223,11 @@ def _board_files() -> dict[str, Path]:
     return files
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BoardError(f"{path}: {error}") from error
-
-
 def _read_soc(socs: Path, name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     path = socs / f"{name}.toml"
     if name in seen:
         raise BoardError(f"{path}: extends itself: {' -> '.join((*seen, name))}")
-    table = _Table(path, "", _read_toml(path))
+    table = Table(path, "", read_toml(path))
     base = table.take("extends", str, default="")
     if not base:
         return table.values
@@ -224,57 +244,11 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-class _Table:
-    """A TOML table whose keys are taken one by one; what is left at the end is a mistake."""
-
-    def __init__(self, path: Path, prefix: str, values: Mapping[str, Any]) -> None:
-        self.path = path
-        self.prefix = prefix
-        self.values = dict(values)
-
-    def error(self, key: str, cause: str) -> BoardError:
-        return BoardError(f"{self.path}: {self.prefix}{key}: {cause}")
-
-    def take(self, key: str, kind: type[_T], default: _T | None = None) -> _T:
-        value = self.values.pop(key, default)
-        if value is None:
-            raise self.error(key, "is missing")
-        # bool is an int to Python, never to a board.
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise self.error(key, f"must be {kind.__name__}, not {value!r}")
-        return value
-
-    def positive(self, key: str, default: int | None = None, *, least: int = 1) -> int:
-        value = self.take(key, int, default)
-        if value < least:
-            raise self.error(key, f"must be at least {least}, not {value}")
-        return value
-
-    def strings(self, key: str, default: list[str] | None = None) -> tuple[str, ...]:
-        value = self.take(key, list, default)
-        if not all(isinstance(item, str) for item in value):
-            raise self.error(key, "must be a list of strings")
-        return tuple(value)
-
-    def one_of(self, key: str, choices: tuple[str, ...]) -> str:
-        value = self.take(key, str)
-        if value not in choices:
-            raise self.error(key, f"must be one of {', '.join(choices)}, not {value!r}")
-        return value
-
-    def table(self, key: str, *, optional: bool = False) -> "_Table":
-        values = self.take(key, dict, {} if optional else None)
-        return _Table(self.path, f"{self.prefix}{key}.", values)
-
-    def done(self) -> None:
-        for key in self.values:
-            raise self.error(key, "is not a key of a board")
-
-
-def _board(name: str, soc: str, table: _Table) -> Board:
+def _board(name: str, soc: str, table: Table) -> Board:
     kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
     kind = kinds[table.one_of("kind", tuple(kinds))]
-    bare = kind == "baremetal"
+    bare = kind in ("baremetal", "library")
+    tested: dict[str, Tested] = {tested: tested for tested in get_args(Tested)}
     isa = table.strings("isa")
     if not isa or isa[-1] != "portable":
         raise table.error("isa", 'must end with "portable", which has every kernel')
@@ -284,6 +258,9 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         name=name,
         title=table.take("title", str),
         kind=kind,
+        ecosystem=table.take("ecosystem", str) if kind == "library" else "",
+        target=table.take("target", str) if kind == "library" else "",
+        tested=tested[table.one_of("tested", tuple(tested))],
         soc=soc,
         core=table.take("core", str),
         cores=table.positive("cores") if kind == "linux" else 1,
@@ -296,6 +273,7 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         regions=regions,
         placement=tuple((section, names[0]) for section, names in placement),
         spill=tuple((section, names[1]) for section, names in placement if len(names) > 1),
+        harvard=table.take("harvard", bool, default=False),
         stack_bytes=table.positive("stack_bytes"),
         clock_hz=table.positive("clock_hz") if bare else 0,
         baud=table.positive("baud") if bare else 0,
@@ -303,6 +281,7 @@ def _board(name: str, soc: str, table: _Table) -> Board:
         user_emulator=_user_emulator(table.table("user_emulator"))
         if "user_emulator" in table.values
         else None,
+        flash=_flash(table.table("flash")) if "flash" in table.values else None,
     )
     if board.stack_bytes % 8:
         raise table.error("stack_bytes", "must be a multiple of 8, as the ABI wants")
@@ -312,7 +291,7 @@ def _board(name: str, soc: str, table: _Table) -> Board:
     return board
 
 
-def _regions(table: _Table) -> tuple[Region, ...]:
+def _regions(table: Table) -> tuple[Region, ...]:
     regions: list[Region] = []
     for name in list(table.values):
         entry = table.table(name)
@@ -333,7 +312,7 @@ def _regions(table: _Table) -> tuple[Region, ...]:
 
 
 def _placement(
-    table: _Table, regions: tuple[Region, ...], *, bare: bool
+    table: Table, regions: tuple[Region, ...], *, bare: bool
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Section -> its regions, the first choice first."""
     if not bare:
@@ -359,7 +338,7 @@ def _placement(
     return tuple(placement)
 
 
-def _defines(table: _Table) -> tuple[tuple[str, int], ...]:
+def _defines(table: Table) -> tuple[tuple[str, int], ...]:
     names = list(table.values)
     for name in names:
         if not name.startswith("TINYML_PORT_"):
@@ -367,7 +346,7 @@ def _defines(table: _Table) -> tuple[tuple[str, int], ...]:
     return tuple((name, table.positive(name, least=0)) for name in names)
 
 
-def _toolchain(table: _Table) -> Toolchain:
+def _toolchain(table: Table) -> Toolchain:
     toolchain = Toolchain(
         gcc=table.strings("gcc"),
         objcopy=table.take("objcopy", str, ""),
@@ -380,7 +359,26 @@ def _toolchain(table: _Table) -> Toolchain:
     return toolchain
 
 
-def _user_emulator(table: _Table) -> UserEmulator:
+def _flash(table: Table) -> Flash:
+    arguments = table.table("arguments", optional=True)
+    flash = Flash(
+        tools=table.strings("tools"),
+        usb=table.strings("usb"),
+        arguments=tuple((name, arguments.strings(name)) for name in list(arguments.values)),
+    )
+    if not flash.tools:
+        raise table.error("tools", "must name a tool of boards/tools.toml")
+    for name in flash.usb:
+        if not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", name):
+            raise table.error("usb", f"must be like 0483:374b, not {name!r}")
+    for name, _ in flash.arguments:
+        if name not in flash.tools:
+            raise table.error(f"arguments.{name}", f"is none of {', '.join(flash.tools)}")
+    table.done()
+    return flash
+
+
+def _user_emulator(table: Table) -> UserEmulator:
     emulator = UserEmulator(
         program=table.take("program", str),
         package=table.take("package", str),
@@ -391,14 +389,16 @@ def _user_emulator(table: _Table) -> UserEmulator:
     return emulator
 
 
-def _emulator(table: _Table) -> Emulator:
+def _emulator(table: Table) -> Emulator:
+    icount = table.strings("icount", [])
     emulator = Emulator(
         program=table.take("program", str),
         package=table.take("package", str),
         machine=table.take("machine", str),
         args=table.strings("args", []),
-        icount=table.strings("icount"),
-        counter_hz=table.positive("counter_hz"),
+        serial=table.positive("serial", 0, least=0),
+        icount=icount,
+        counter_hz=table.positive("counter_hz") if icount else 1,
     )
     table.done()
     return emulator

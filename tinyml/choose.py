@@ -164,16 +164,19 @@ class Choice:
     found: tuple[Candidate, ...]
 
 
-def candidates(graph: Graph, board: Board, options: PlanOptions) -> tuple[Candidate, ...]:
+def candidates(
+    graph: Graph, board: Board, options: PlanOptions, bound: Binders | None = None
+) -> tuple[Candidate, ...]:
     """What `options` leave to choose from for `graph`, as it was imported: fewest MACs first.
 
-    PlanError where the model cannot run so at all.
+    `bound` may give other kernels than the board's. PlanError where the model cannot run so at all.
     """
     allowed = None
     if options.macs_limit is not None:
         allowed = int(options.macs_limit * sum(graph.macs(node) for node in graph.nodes))
     graph = passes.optimize(graph)
-    bound = binders(graph, board, options.optimize, options.threads_on(board))
+    if bound is None:
+        bound = binders(graph, board, options.optimize, options.threads_on(board))
     calls = bound.calls(graph, board)
     feed = Feed(options.feed)
     made: list[Candidate] = []
@@ -243,7 +246,9 @@ def _candidate(graph: Graph, calls: KernelCalls, schedule: Schedule) -> Candidat
     return Candidate(graph, (schedule,), calls, macs)
 
 
-def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:
+def choose(
+    graph: Graph, board: Board, options: PlanOptions, bound: Binders | None = None
+) -> Choice:
     """The schedule for `graph`, as it was imported; PlanError, with the least needed, if none fits.
 
     With a limit on memory, the least work within it, and then as few operators in streams as
@@ -251,7 +256,7 @@ def choose(graph: Graph, board: Board, options: PlanOptions) -> Choice:
     the board has the memory for, and of that the least memory. With threads, what they do not
     share comes before memory.
     """
-    found = candidates(graph, board, options)
+    found = candidates(graph, board, options, bound)
     for each in _preferred(found, options):
         if each.misfit() is None:
             return Choice(each, found)

@@ -21,16 +21,47 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from tinyml import __version__, pipeline, report
+from tinyml import __version__, pipeline, report, report_quality, report_training
+from tinyml.cli_options import (
+    Batch,
+    BoardName,
+    Classes,
+    Feed,
+    Filter,
+    Io,
+    Json,
+    Limit,
+    Loss,
+    MacsLimit,
+    Model,
+    Optimize,
+    Optimizer,
+    Patches,
+    PatchOps,
+    Pixels,
+    Port,
+    Precision,
+    Project,
+    Schedule,
+    Sram,
+    Threads,
+    Train,
+    Update,
+)
+from tinyml.convert import ConvertOptions
 from tinyml.errors import (
     CheckFailedError,
+    ConvertError,
     MissingToolError,
     ModelError,
+    PlanError,
     TinymlError,
     UnsupportedError,
 )
-from tinyml.options import parse_bytes, parse_patches
+from tinyml.evaluate import EvaluateOptions
+from tinyml.options import OptionArguments, parse_patches
 from tinyml.results import Result
+from tinyml.train.target.request import TrainRequest
 
 EXIT_BUG: Final = 70
 EXIT_INTERRUPTED: Final = 130
@@ -43,72 +74,50 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Model = Annotated[Path, typer.Argument(help="A full-int8 .tflite file.", show_default=False)]
-Project = Annotated[
-    Path, typer.Argument(help="A folder that `tinyml build` made.", show_default=False)
-]
-BoardName = Annotated[str, typer.Option("--board", help="See `tinyml boards`.", show_default=False)]
-Sram = Annotated[
-    int | None,
-    typer.Option(
-        "--sram",
-        parser=parse_bytes,
-        metavar="BYTES",
-        help="The most bytes that the arena may take (64K is 65536): the fastest plan that fits.",
-    ),
-]
-MacsLimit = Annotated[
-    float | None,
-    typer.Option(
-        "--macs-limit",
-        metavar="X",
-        help="The most work, times the model's own MACs: the least memory within it.",
-    ),
-]
-Schedule = Annotated[
-    str,
-    typer.Option(
-        help="layer: one operator after the other; stream: rows through ring buffers; patch: the "
-        "first operators tile by tile; auto: the best of all."
-    ),
-]
-Patches = Annotated[
-    str | None,
-    typer.Option(metavar="YxX", help="The grid of --schedule patch: rows x columns of patches."),
-]
-PatchOps = Annotated[
-    int | None, typer.Option(min=1, help="How many operators --schedule patch runs in patches.")
-]
-Feed = Annotated[
-    str,
-    typer.Option(
-        help="How the input comes; whole: all of it lies in RAM; rows: one after the other; "
-        "pull: read in pieces from slower memory, some more than once (both with --io int8)."
-    ),
-]
-Io = Annotated[
-    str, typer.Option("--io", help="model: inputs and outputs as they are; int8: none in float32.")
-]
-Optimize = Annotated[
-    str, typer.Option(help="What code is made for: speed (the least time), size (the least flash).")
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        help="How many threads share large layers.", show_default="the cores of a Linux board"
-    ),
-]
-Port = Annotated[
-    str | None,
-    typer.Option(help="A serial port such as /dev/ttyUSB0, or socket://host:port."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
 
 @app.command()
 def inspect(model: Model, as_json: Json = False) -> None:
     """Show what is in a model file: operators, shapes, MACs, weights."""
     _show(pipeline.inspect(model), report.inspection, as_json)
+
+
+@app.command()
+def convert(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A .keras, .h5, .onnx, .pt2 or float .tflite file, or a SavedModel folder.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Samples of the inputs: an .npz, an .npy, or a folder of .npy files or images.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The file to write.", show_default="MODEL.tflite, here"),
+    ] = None,
+    pixels: Pixels = None,
+    limit: Limit = None,
+    int16x8: Annotated[
+        bool, typer.Option("--int16x8", help="int16 activations, in place of int8.")
+    ] = False,
+    float_out: Annotated[
+        Path | None,
+        typer.Option("--float", metavar="FILE", help="Write the float .tflite file, too."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Quantise a Keras, ONNX or PyTorch model to a full-int8 .tflite file."""
+    options = ConvertOptions(data, pixels, limit, int16x8)
+    target = _tflite_beside(model) if out is None else out
+    with report.waiting(_ERRORS, f"converting {model.name}"):
+        result = pipeline.convert(model, target, options, float_out=float_out)
+    _show(result, report.conversion, as_json)
 
 
 @app.command()
@@ -122,6 +131,14 @@ def plan(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    train: Train = None,
+    filter_: Filter = "1",
+    update: Update = "full",
+    optimizer: Optimizer = "sgd",
+    precision: Precision = "int8",
+    batch: Batch = 1,
+    loss: Loss = "cross-entropy",
+    classes: Classes = None,
     optimize: Optimize = "speed",
     threads: Threads = None,
     html: Annotated[
@@ -132,12 +149,9 @@ def plan(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Place every buffer, and show the memory each layer needs."""
-    result = pipeline.plan(
-        model,
-        board,
-        html=html,
-        compare=compare,
+    """Place every buffer, and show the memory each layer (or each step of training) needs."""
+    request = _request(train, filter_, optimizer, update, precision, batch, loss, classes)
+    options = OptionArguments(
         sram=sram,
         macs_limit=macs_limit,
         schedule=schedule,
@@ -148,12 +162,25 @@ def plan(
         optimize=optimize,
         threads=threads,
     )
-    _show(result, report.plan, as_json)
+    if request is None:
+        result = pipeline.plan(model, board, html=html, compare=compare, **options)
+        _show(result, report.plan, as_json)
+    elif html is not None:
+        raise PlanError("--html does not draw training", hint="leave it out, or leave out --train")
+    else:
+        learning = pipeline.plan_learning(model, board, request, **options)
+        _show(learning, report_training.plan, as_json)
 
 
 @app.command()
 def build(
-    model: Model,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A full-int8 .tflite file; with --data, what `tinyml convert` takes.",
+            show_default=False,
+        ),
+    ],
     board: BoardName,
     out: Annotated[
         Path | None,
@@ -166,15 +193,27 @@ def build(
     patch_ops: PatchOps = None,
     feed: Feed = "whole",
     io: Io = "model",
+    train: Train = None,
+    filter_: Filter = "1",
+    update: Update = "full",
+    optimizer: Optimizer = "sgd",
+    precision: Precision = "int8",
+    batch: Batch = 1,
+    loss: Loss = "cross-entropy",
+    classes: Classes = None,
     optimize: Optimize = "speed",
     threads: Threads = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Samples to quantise a float model with first: see `tinyml convert`."),
+    ] = None,
+    pixels: Pixels = None,
     as_json: Json = False,
 ) -> None:
     """Generate the C project and compile the firmware."""
-    result = pipeline.build(
-        model,
-        board,
-        out,
+    convert = None if data is None and pixels is None else ConvertOptions(data, pixels)
+    request = _request(train, filter_, optimizer, update, precision, batch, loss, classes)
+    options = OptionArguments(
         sram=sram,
         macs_limit=macs_limit,
         schedule=schedule,
@@ -185,6 +224,11 @@ def build(
         optimize=optimize,
         threads=threads,
     )
+    with report.waiting(_ERRORS, f"converting {model.name}", shown=convert is not None):
+        if request is None:
+            result = pipeline.build(model, board, out, convert=convert, **options)
+        else:
+            result = pipeline.build_learning(model, board, request, out, convert=convert, **options)
     _show(result, report.build, as_json)
 
 
@@ -194,13 +238,61 @@ def verify(
     port: Port = None,
     inputs: Annotated[int, typer.Option(min=1, help="How many random inputs.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")] = 0,
+    train_steps: Annotated[
+        int, typer.Option("--train-steps", min=0, help="Train so many samples, and compare that.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Run the firmware and compare every output byte with the NumPy reference."""
+    if train_steps:
+        with report.progress(_ERRORS, "training") as progress:
+            found = pipeline.verify_learning(
+                project, steps=train_steps, port=port, seed=seed, progress=progress
+            )
+        _show(found, report_training.verification, as_json)
+        if not found.bit_exact:
+            raise typer.Exit(CheckFailedError.exit_status)
+        return
     with report.progress(_ERRORS, "verifying") as progress:
         result = pipeline.verify(project, port=port, inputs=inputs, seed=seed, progress=progress)
     _show(result, report.verification, as_json)
     if not result.bit_exact:
+        raise typer.Exit(CheckFailedError.exit_status)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Samples with `labels` or `targets`: an .npz, or a folder of files by class.",
+            show_default=False,
+        ),
+    ],
+    float_model: Annotated[
+        Path | None,
+        typer.Option("--float", metavar="MODEL", help="The float model: compare layers, too."),
+    ] = None,
+    board: Annotated[
+        str | None, typer.Option(help="Build a firmware for this board, and try it, too.")
+    ] = None,
+    project: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Try this firmware of the model, too.")
+    ] = None,
+    port: Port = None,
+    pixels: Pixels = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Show the accuracy or error of a quantised model, and where it loses."""
+    if board is not None and project is not None:
+        raise ModelError("--board and --project both name a firmware", hint="give one of them")
+    options = EvaluateOptions(data, pixels, limit, float_model, project, port)
+    with report.progress(_ERRORS, "evaluating") as progress:
+        result = pipeline.evaluate(model, options, board=board, progress=progress)
+    _show(result, report_quality.evaluation, as_json)
+    if result.target_score is not None and not result.target_score.bit_exact:
         raise typer.Exit(CheckFailedError.exit_status)
 
 
@@ -211,9 +303,17 @@ def profile(
     cycles: Annotated[
         bool, typer.Option("--cycles", help="Estimate cycles, too, for a core in an emulator.")
     ] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="Count a training step, call by call.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Count what each layer costs: instructions in an emulator, cycles on a board."""
+    if train:
+        with report.progress(_ERRORS, "profiling") as progress:
+            found = pipeline.profile_learning(project, port=port, progress=progress)
+        _show(found, report_training.profile, as_json)
+        return
     with report.progress(_ERRORS, "profiling") as progress:
         result = pipeline.profile(project, port=port, cycles=cycles, progress=progress)
     _show(result, report.profile, as_json)
@@ -237,6 +337,24 @@ def run(
 
 
 @app.command()
+def flash(
+    project: Project,
+    port: Port = None,
+    tool: Annotated[
+        str | None, typer.Option(help="One of the board's tools; else the first installed.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the command, and do nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Put the firmware on its board: by a programmer, or over ssh."""
+    ask = _ask if sys.stdin.isatty() and not as_json else None
+    result = pipeline.flash(project, port=port, tool=tool, dry_run=dry_run, ask=ask)
+    _show(result, report.flash, as_json)
+
+
+@app.command()
 def boards(as_json: Json = False) -> None:
     """List the boards that firmware can be built for."""
     _show(pipeline.boards(), report.boards, as_json)
@@ -249,6 +367,39 @@ def doctor(as_json: Json = False) -> None:
     _show(result, report.doctor, as_json)
     if not result.ok:
         raise typer.Exit(MissingToolError.exit_status)
+
+
+def _request(
+    train: str | None,
+    filter_: str,
+    optimizer: str,
+    update: str,
+    precision: str,
+    batch: int,
+    loss: str,
+    classes: int | None,
+) -> TrainRequest | None:
+    """What is to learn; None for nothing, and then nothing may be said of how."""
+    given = TrainRequest(
+        train or "auto", filter_, optimizer, update, precision, batch, loss, classes
+    )
+    if train is None and given != TrainRequest("auto"):
+        raise PlanError(
+            "--filter, --update, --optimizer, --precision, --batch, --loss and --classes say how "
+            "to train, and --train is not given",
+            hint="such as --train last=2",
+        )
+    return None if train is None else given
+
+
+def _ask(question: str, answers: Sequence[str]) -> int:
+    """The index of the answer that the user gives by number."""
+    for index, answer in enumerate(answers, 1):
+        typer.echo(f"  {index}  {answer}", err=True)
+    while True:
+        number: int = typer.prompt(question, type=int, err=True)
+        if 1 <= number <= len(answers):
+            return number - 1
 
 
 def _show_version(value: bool) -> None:
@@ -276,6 +427,11 @@ _ERRORS = Console(stderr=True)
 
 
 _T = TypeVar("_T", bound=Result)
+
+
+def _tflite_beside(model: Path) -> Path:
+    """MODEL.tflite in this folder; MODEL_int8.tflite where that is the model itself."""
+    return Path(f"{model.stem}{'_int8' if model.suffix == '.tflite' else ''}.tflite")
 
 
 def _show(result: _T, printer: Callable[[Console, _T], None], as_json: bool) -> None:
@@ -335,6 +491,8 @@ def _fail(problem: TinymlError, status: int, as_json: bool) -> int:
         }
         if isinstance(problem, UnsupportedError):
             error["unsupported"] = [asdict(item) for item in problem.items]
+        if isinstance(problem, ConvertError):
+            error["log"] = problem.log
         print(json.dumps({"error": error}, indent=2))
     report.error(_ERRORS, problem)
     return status

@@ -199,6 +199,7 @@ def board_info(board: Board) -> BoardInfo:
         flash_bytes=_memory(board, "flash"),
         sram_bytes=_memory(board, "ram"),
         emulator=_emulator(board),
+        tested=board.tested,
     )
 
 

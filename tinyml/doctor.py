@@ -21,6 +21,7 @@ _PROGRAMS = (
     _Program("qemu-system-arm", "running firmware without a board", "qemu-system-arm"),
     _Program("aarch64-linux-gnu-gcc", "building for 64-bit Linux boards", "gcc-aarch64-linux-gnu"),
     _Program("qemu-aarch64", "running programs of these without a board", "qemu-user"),
+    _Program("avr-gcc", "building Arduino sketches for AVR", "arduino-core-avr gcc-avr avr-libc"),
     _Program(
         "riscv64-unknown-elf-gcc",
         "building firmware for RISC-V (qemu-riscv32)",
@@ -50,7 +51,7 @@ def diagnose() -> DoctorReport:
     """Look for every program and package; `ok` when all that is needed is there.
 
     The compiler for Cortex-M may be arm-none-eabi-gcc or the `ziglang` package:
-    either is enough. What Linux boards and RISC-V need is not asked for.
+    either is enough. What Linux boards, RISC-V and AVR need is not asked for.
     """
     programs = [_program(program) for program in _PROGRAMS]
     zig = _package("ziglang", "building where there is no arm-none-eabi-gcc or gcc")

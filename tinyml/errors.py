@@ -82,3 +82,11 @@ class CheckFailedError(TinymlError):
     """A check ran and failed: the target differs from the reference."""
 
     exit_status: ClassVar[int] = 1
+
+
+class ConvertError(TinymlError):
+    """A foreign converter failed; `log` has the last lines of what it printed."""
+
+    def __init__(self, what: str, *, hint: str = "", log: tuple[str, ...] = ()) -> None:
+        super().__init__(what, hint=hint)
+        self.log = log

@@ -10,12 +10,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tinyml.errors import TinymlError
+from tinyml.errors import ConvertError, TinymlError
 from tinyml.results import (
     BoardList,
     BuildReport,
     CodeChoice,
+    ConvertReport,
     DoctorReport,
+    FlashReport,
     Inspection,
     Mismatch,
     PlanReport,
@@ -33,14 +35,14 @@ VALUES_SHOWN = 16
 
 def inspection(console: Console, report: Inspection) -> None:
     """What is in a model file."""
-    table = _table(("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"))
+    table = table_of(("op", "left"), ("input", "left"), ("output", "left"), ("MACs", "right"))
     for index, op in enumerate(report.ops):
-        table.add_row(str(index), op.op, _shapes(op.inputs), _shapes(op.outputs), _count(op.macs))
+        table.add_row(str(index), op.op, _shapes(op.inputs), _shapes(op.outputs), count_of(op.macs))
     console.print(table)
     for label, tensors in (("input", report.inputs), ("output", report.outputs)):
         for tensor in tensors:
             console.print(f"{label:7} {escape(_tensor(tensor))}", highlight=False)
-    _facts(
+    facts(
         console,
         ("weights", f"{report.weight_bytes:,} bytes"),
         ("MACs", f"{report.macs:,}"),
@@ -50,13 +52,26 @@ def inspection(console: Console, report: Inspection) -> None:
         console.print(f"[red]unsupported[/red] {escape(line)}", highlight=False)
 
 
+def conversion(console: Console, report: ConvertReport) -> None:
+    """What was written, and whether it can be deployed."""
+    facts(
+        console,
+        ("model", f"{report.model} ({report.format})"),
+        ("written", f"{report.out}, {report.bytes:,} bytes (float: {report.float_bytes:,})"),
+        ("types", f"int8 weights per channel, {report.activations} activations"),
+        ("calibrated", f"with {report.samples:,} samples"),
+    )
+    if report.unsupported:
+        console.print(f"[red]not deployable[/red] {escape(report.unsupported)}", highlight=False)
+
+
 def plan(console: Console, report: PlanReport) -> None:
     """The per-layer table, the picture of the arena and the totals."""
     layers(console, report)
     if report.picture:
         console.print(report.picture, markup=False, highlight=False, soft_wrap=True)
     proof = "the least there is for this order" if report.optimal else "not proven to be the least"
-    _facts(
+    facts(
         console,
         ("board", report.board),
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
@@ -85,7 +100,7 @@ def _banks(report: PlanReport) -> Iterator[tuple[str, str]]:
 
 def _pareto(report: PlanReport) -> Table:
     """What else there is: less memory for more work, or the reverse."""
-    table = _table(
+    table = table_of(
         ("", "left"),
         ("arena", "right"),
         ("MACs", "right"),
@@ -108,7 +123,7 @@ def _optimize(choices: Iterable[CodeChoice]) -> Table:
     def count(value: int | None) -> str:
         return "unknown" if value is None else f"{value:,}"
 
-    table = _table(
+    table = table_of(
         ("", "left"),
         ("--optimize", "left"),
         ("code", "right"),
@@ -134,7 +149,7 @@ def layers(console: Console, report: PlanReport) -> None:
     first, and beside each how many rows of its output are held at a time.
     """
     streams = any(layer.ring_rows is not None for layer in report.layers)
-    table = _table(
+    table = table_of(
         ("op", "left"),
         ("input", "left"),
         ("output", "left"),
@@ -153,7 +168,7 @@ def layers(console: Console, report: PlanReport) -> None:
             _shapes(layer.inputs),
             _shapes(layer.outputs),
             *([held] if streams else []),
-            _count(layer.macs),
+            count_of(layer.macs),
             sram,
         )
         last = layer.segment
@@ -169,7 +184,7 @@ def _rows(count: int) -> str:
 
 def build(console: Console, report: BuildReport) -> None:
     """Where the project is and how large."""
-    _facts(
+    facts(
         console,
         ("project", report.project),
         ("firmware", report.elf),
@@ -193,7 +208,7 @@ def verification(console: Console, report: VerifyReport) -> None:
     """The verdict."""
     word = "[bold green]BIT-EXACT[/]" if report.bit_exact else "[bold red]DIFFERENT[/]"
     console.print(f"{word} on {escape(report.board)}", highlight=False)
-    _facts(
+    facts(
         console,
         ("inputs", f"{report.inputs:,}"),
         ("compared", f"{report.bytes_compared:,} output bytes, one by one"),
@@ -201,9 +216,9 @@ def verification(console: Console, report: VerifyReport) -> None:
         ("mismatches", f"{report.mismatches:,}"),
     )
     if report.accuracy is not None:
-        _facts(console, ("accuracy", f"{report.accuracy:.2%}, as run on {report.board}"))
+        facts(console, ("accuracy", f"{report.accuracy:.2%}, as run on {report.board}"))
     if report.first_mismatch is not None:
-        _facts(
+        facts(
             console,
             ("difference", f"at most {report.max_abs_diff:g}"),
             ("first", _mismatch(report.first_mismatch)),
@@ -212,7 +227,7 @@ def verification(console: Console, report: VerifyReport) -> None:
 
 def profile(console: Console, report: ProfileReport) -> None:
     """Cost per layer, always with its unit."""
-    table = _table(
+    table = table_of(
         ("op", "left"),
         ("MACs", "right"),
         (report.unit, "right"),
@@ -223,13 +238,13 @@ def profile(console: Console, report: ProfileReport) -> None:
         table.add_row(
             str(index),
             layer.op,
-            _count(layer.macs),
+            count_of(layer.macs),
             f"{layer.count:,}",
             f"{layer.count / layer.macs:.2f}" if layer.macs else "-",
             f"{layer.count / report.total:.1%}" if report.total else "-",
         )
     console.print(table)
-    _facts(
+    facts(
         console,
         ("total", f"{report.total:,} {report.unit} per inference on {report.board}"),
         *(
@@ -255,17 +270,30 @@ def outputs(console: Console, report: RunReport) -> None:
         console.print(escape(line + (more if len(values) > VALUES_SHOWN else "")), highlight=False)
 
 
+def flash(console: Console, report: FlashReport) -> None:
+    """What was done, and how to go on; of a dry run nothing but the command."""
+    if not report.done:
+        print(report.command, file=console.file)
+        return
+    port = f" --port {report.port}" if report.port else " --port PORT"
+    console.print(f"flashed    {escape(report.board)} by {escape(report.tool)}", highlight=False)
+    line = f"next       tinyml verify {report.project}{port}"
+    console.print(escape(line), highlight=False, soft_wrap=True)
+
+
 def boards(console: Console, report: BoardList) -> None:
     """All boards."""
-    table = _table(("board", "left"), ("what it is", "left"), numbered=False)
+    table = table_of(("board", "left"), ("what it is", "left"), ("tests", "left"), numbered=False)
+    words = {"run": "run", "compiled": "compile", "data": "read data"}
     for board in report.boards:
-        table.add_row(board.name, escape(board.title))
+        how = words[board.tested] + (f" in {board.emulator}" if board.emulator else "")
+        table.add_row(board.name, escape(board.title), escape(how))
     console.print(table)
 
 
 def doctor(console: Console, report: DoctorReport) -> None:
     """What is there, and how to install what is not."""
-    table = _table(
+    table = table_of(
         ("", "left"), ("tool", "left"), ("version", "left"), ("for", "left"), numbered=False
     )
     for check in report.checks:
@@ -281,6 +309,9 @@ def doctor(console: Console, report: DoctorReport) -> None:
 def error(console: Console, problem: TinymlError) -> None:
     """One line for what happened, one for what to try."""
     console.print(f"[bold red]error:[/] {escape(problem.what)}", highlight=False, soft_wrap=True)
+    if isinstance(problem, ConvertError):
+        for line in problem.log:
+            console.print(line, markup=False, highlight=False, soft_wrap=True, style="dim")
     if problem.hint:
         console.print(f"[bold]try:[/] {escape(problem.hint)}", highlight=False, soft_wrap=True)
 
@@ -305,13 +336,24 @@ def progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]
         yield update
 
 
+@contextmanager
+def waiting(console: Console, what: str, *, shown: bool = True) -> Iterator[None]:
+    """A spinner for work of unknown length; on a terminal only, and gone at the end."""
+    if shown and console.is_terminal:
+        with console.status(escape(what)):
+            yield
+    else:
+        yield
+
+
 def _short_version(text: str) -> str:
     """The number in what a program says of itself: its last word that looks like one."""
     numbers = [word for word in text.split() if re.fullmatch(r"\d+(\.\d+)+", word)]
     return numbers[-1] if numbers else text
 
 
-def _table(*columns: tuple[str, str], numbered: bool = True) -> Table:
+def table_of(*columns: tuple[str, str], numbered: bool = True) -> Table:
+    """A table with columns of these titles, aligned "left" or "right", behind a number."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     if numbered:
         table.add_column("#", justify="right")
@@ -320,8 +362,9 @@ def _table(*columns: tuple[str, str], numbered: bool = True) -> Table:
     return table
 
 
-def _facts(console: Console, *facts: tuple[str, str]) -> None:
-    for label, value in facts:
+def facts(console: Console, *found: tuple[str, str]) -> None:
+    """Lines of a label and a value."""
+    for label, value in found:
         console.print(f"{label:11}{escape(value)}", highlight=False, soft_wrap=True)
 
 
@@ -333,7 +376,8 @@ def _shape(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _count(count: int) -> str:
+def count_of(count: int) -> str:
+    """A number, "-" for none."""
     return f"{count:,}" if count else "-"
 
 

@@ -54,6 +54,24 @@ class Inspection(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class ConvertReport(Result):
+    """A model of another framework, quantised."""
+
+    model: str
+    format: str
+    out: str
+    bytes: int
+    float_bytes: int
+    """Of the float .tflite file that was quantised."""
+    activations: str
+    """Their type; weights are int8, per channel."""
+    samples: int
+    """How many it was calibrated with."""
+    unsupported: str
+    """Why this version cannot deploy it; empty when it can."""
+
+
+@dataclass(frozen=True, slots=True)
 class LayerPlan:
     """One operator of a plan: where memory and work go."""
 
@@ -223,6 +241,68 @@ class VerifyReport(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """How well a model does on samples; None for what they have no goal for."""
+
+    samples: int
+    accuracy: float | None
+    """Share of labels met by the largest element of the first output; of an output of one
+    element, by whether it is over 0.5."""
+    mean_squared_error: float | None
+    mean_absolute_error: float | None
+    """Of the first output against the targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScore:
+    """The same of a firmware."""
+
+    board: str
+    bit_exact: bool
+    """Whether every byte was the reference's; if not, the score is that of the reference."""
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNoise:
+    """What quantisation does to the output of one layer, as signal to noise in dB.
+
+    None for a ratio that does not exist: there is no error, or no signal.
+    """
+
+    name: str
+    op: str
+    tensor: str
+    matched: str
+    """How its tensor was found in the float model: by "name" or by "order"."""
+    snr_db: float | None
+    """Error of all layers up to this one."""
+    own_snr_db: float | None
+    """Error of this layer alone, whose operands are those of the float model, quantised."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateReport(Result):
+    """How good a quantised model is, and where it loses."""
+
+    model: str
+    float_model: str
+    int8_score: Score
+    """Of the reference, which a verified firmware equals byte for byte."""
+    float_score: Score | None
+    agreement: float | None
+    """Share of samples for which float and int8 model have the same largest element."""
+    target_score: TargetScore | None
+    layers: tuple[LayerNoise, ...]
+    layer_samples: int
+    unmatched: tuple[str, ...]
+    """Layers whose output is not known in the float model."""
+    hurting: tuple[str, ...]
+    """Layers with an own SNR under `hurting_below_db`, the worst first."""
+    hurting_below_db: float
+
+
+@dataclass(frozen=True, slots=True)
 class LayerProfile:
     """Cost of one operator."""
 
@@ -263,6 +343,20 @@ class RunReport(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class FlashReport(Result):
+    """Firmware put on a board, or what would do that."""
+
+    project: str
+    board: str
+    tool: str
+    command: str
+    """The command line, for a shell."""
+    port: str
+    """Where the board is; "" where the tool looks for it."""
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BoardInfo:
     """One line of the board list."""
 
@@ -272,6 +366,8 @@ class BoardInfo:
     flash_bytes: int
     sram_bytes: int
     emulator: str
+    tested: str
+    """"run", "compiled" or "data": see `tinyml.board.Tested`."""
 
 
 @dataclass(frozen=True, slots=True)

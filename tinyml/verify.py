@@ -28,6 +28,7 @@ from tinyml.runners import open_target
 from tinyml.samples import as_arrays, draw_samples
 from tinyml.schedule.copies import RECOMPUTED, Again, with_copies
 from tinyml.toolchain import elf_path
+from tinyml.train.target.request import TrainRequest, learning_graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,17 @@ class Deployed:
 
 def deployed_graph(model: Path, io: str) -> Graph:
     """The graph that a firmware of the model file computes; `io` as for `pipeline.build`."""
-    graph = importers.load(model)
+    return with_io(importers.load(model), io)
+
+
+def with_io(graph: Graph, io: str) -> Graph:
+    """An imported graph with the inputs and outputs that `io` asks for."""
     return passes.int8_io(graph) if io == "int8" else graph
 
 
 def deployed(project: Project) -> Deployed:
     """The graphs of a project; ModelError when this version would not make the same ones."""
-    imported = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
+    imported = _imported(project)
     again = [Again.recorded(each) for each in project.manifest.options.get(RECOMPUTED, [])]
     optimized = with_copies(passes.optimize(imported), again)
     by_name = {node.name: node for node in optimized.nodes}
@@ -74,6 +79,15 @@ def deployed(project: Project) -> Deployed:
         },
         input_pieces(manifest) if manifest.pull else (),
     )
+
+
+def _imported(project: Project) -> Graph:
+    """What a project's firmware computes, as imported; one that learns may have another head."""
+    found = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
+    training = project.manifest.training
+    if training is None or training["request"]["classes"] is None:
+        return found
+    return learning_graph(found, TrainRequest(**training["request"]))
 
 
 @contextmanager
@@ -140,7 +154,7 @@ def run_project(
     progress: Progress | None,
 ) -> RunReport:
     """One inference on the target; `progress` follows the bytes of each input."""
-    graph = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
+    graph = _imported(project)
     sample = as_arrays(graph, inputs)
     with connected(project, port) as client:
         outputs = _typed(graph, client.infer([array.tobytes() for array in sample], progress))

@@ -25,7 +25,8 @@ typedef enum {
   TINYML_ERROR_NULL = -1,       /* a required pointer is NULL */
   TINYML_ERROR_ARENA_SIZE = -2, /* the arena is smaller than the plan */
   TINYML_ERROR_ALIGNMENT = -3,  /* the arena is not aligned to TINYML_ALIGNMENT */
-  TINYML_ERROR_READ = -4        /* the application could not read a piece of the input */
+  TINYML_ERROR_READ = -4,       /* the application could not read a piece of the input */
+  TINYML_ERROR_TARGET = -5      /* a label that is none of the classes */
 } tinyml_status;
 
 /* Reads the pixels [x, x + width) of row `y` of the input to `to`; a pixel is all its channels.

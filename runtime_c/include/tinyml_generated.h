@@ -3,6 +3,7 @@
 #define TINYML_GENERATED_H
 
 #include "tinyml.h"
+#include "tinyml_flash.h"
 
 /* A check at compile time, at file scope; C99 has none of its own. */
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
@@ -28,7 +29,8 @@ static inline void tinyml_rows(const int8_t **rows, int32_t count, const int8_t 
 
 /* The same for rows that follow no rule: rows[i] points at row chosen[i]. */
 static inline void tinyml_chosen_rows(const int8_t **rows, int32_t count, const int8_t *map,
-                                      int32_t height, ptrdiff_t row_bytes, const int32_t *chosen) {
+                                      int32_t height, ptrdiff_t row_bytes,
+                                      const TINYML_FLASH int32_t *chosen) {
   for (int32_t i = 0; i < count; i++) {
     const int32_t row = chosen[i];
     rows[i] = row < 0 || row >= height ? NULL : map + row * row_bytes;
@@ -56,7 +58,7 @@ static inline void tinyml_ring_rows(const int8_t **rows, int32_t count, const in
 
 static inline void tinyml_chosen_ring_rows(const int8_t **rows, int32_t count, const int8_t *ring,
                                            int32_t held, int32_t height, ptrdiff_t row_bytes,
-                                           const int32_t *chosen) {
+                                           const TINYML_FLASH int32_t *chosen) {
   for (int32_t i = 0; i < count; i++) {
     const int32_t row = chosen[i];
     rows[i] = row < 0 || row >= height ? NULL : ring + tinyml_slot(row, held, height) * row_bytes;

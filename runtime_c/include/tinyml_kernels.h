@@ -23,6 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tinyml_flash.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -63,8 +65,8 @@ typedef struct {
   int32_t act_max;
   int32_t rescale; /* TINYML_RESCALE_... */
   int32_t left;
-  const int8_t *weights;
-  const int32_t *channels;
+  const TINYML_FLASH int8_t *weights;
+  const TINYML_FLASH int32_t *channels;
 } tinyml_filters;
 
 #define TINYML_CHANNEL_WORDS 3
@@ -683,7 +685,7 @@ void tinyml_prelu_s8(const tinyml_prelu_s8_op *op, const tinyml_span *span,
 /* Any function of one byte: table[byte], 256 entries; in place */
 typedef struct {
   int32_t channels;
-  const int8_t *table;
+  const TINYML_FLASH int8_t *table;
 } tinyml_lut_8_op;
 
 void tinyml_lut_8(const tinyml_lut_8_op *op, const tinyml_span *span, const int8_t *const *rows,
@@ -746,7 +748,7 @@ void tinyml_pad(const tinyml_pad_op *op, const tinyml_span *span, const int8_t *
  * all inputs but one are NULL. */
 typedef struct {
   int32_t count;
-  const int32_t *bytes;
+  const TINYML_FLASH int32_t *bytes;
 } tinyml_concat_op;
 
 void tinyml_concat(const tinyml_concat_op *op, const tinyml_span *span, const int8_t *const *rows,
@@ -787,8 +789,8 @@ void tinyml_gather_rows(const tinyml_gather_rows_op *op, const int32_t *indices,
 typedef struct {
   int32_t element_bytes;
   int32_t offset;
-  const int32_t *sizes;
-  const int32_t *strides;
+  const TINYML_FLASH int32_t *sizes;
+  const TINYML_FLASH int32_t *strides;
 } tinyml_strided_copy_op;
 
 void tinyml_strided_copy(const tinyml_strided_copy_op *op, const int8_t *in, int8_t *out);
@@ -798,7 +800,7 @@ void tinyml_strided_copy(const tinyml_strided_copy_op *op, const int8_t *in, int
 /* Nearest neighbour, rows (rows[1]): output pixel x is input pixel columns[x] - pad_left. */
 typedef struct {
   int32_t pixel_bytes;
-  const int16_t *columns;
+  const TINYML_FLASH int16_t *columns;
 } tinyml_resize_nearest_op;
 
 void tinyml_resize_nearest(const tinyml_resize_nearest_op *op, const tinyml_span *span,
@@ -809,10 +811,10 @@ void tinyml_resize_nearest(const tinyml_resize_nearest_op *op, const tinyml_span
  * pixel and of the lower row (indexed by the output row y), in 1/1024. */
 typedef struct {
   int32_t channels;
-  const int16_t *left;
-  const int16_t *right;
-  const int16_t *x_weights;
-  const int16_t *y_weights;
+  const TINYML_FLASH int16_t *left;
+  const TINYML_FLASH int16_t *right;
+  const TINYML_FLASH int16_t *x_weights;
+  const TINYML_FLASH int16_t *y_weights;
 } tinyml_resize_bilinear_s8_op;
 
 void tinyml_resize_bilinear_s8(const tinyml_resize_bilinear_s8_op *op, const tinyml_span *span,
@@ -861,10 +863,10 @@ void tinyml_mean_w_s8_neon(const tinyml_mean_w_s8_op *op, const tinyml_span *spa
  * TINYML_MEAN_RANK sizes and input strides. */
 #define TINYML_MEAN_RANK 3
 typedef struct {
-  const int32_t *kept_sizes;
-  const int32_t *kept_strides;
-  const int32_t *reduced_sizes;
-  const int32_t *reduced_strides;
+  const TINYML_FLASH int32_t *kept_sizes;
+  const TINYML_FLASH int32_t *kept_strides;
+  const TINYML_FLASH int32_t *reduced_sizes;
+  const TINYML_FLASH int32_t *reduced_strides;
   int32_t zero_points; /* input zero point * number of elements reduced */
   int32_t output_zero_point;
   tinyml_scale output; /* with 1 / number of elements reduced in it */

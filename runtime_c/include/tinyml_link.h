@@ -42,6 +42,8 @@
  *   FILL    (u16 input, u8 kind, u32 seed, u32, u32) -> ()
  *   PUSH    (as INVOKE, with the CRC of the row; u16 row) -> tinyml_link_invoked
  *   SERVE   (u32 number, data)                       -> no answer: it is one, to a WANT
+ *   TRAIN   (as INVOKE; u32 CRC of the target, f32 rate, u32 seed, u32 number of the sample)
+ *                                                    -> tinyml_link_invoked
  *
  * FILL makes an input on the spot: TINYML_LINK_WORDS from a mask and a pattern,
  * TINYML_LINK_FLOATS from a lowest value and a step (link/fill.h).
@@ -63,6 +65,11 @@
  * the INVOKE arrives again, so a host repeats that as always, and answers every WANT. Any other
  * request ends the inference with TINYML_ERROR_READ, and is lost itself. The CRC that an INVOKE
  * with TINYML_LINK_SERVED states is not looked at: the answer has that of all that was read.
+ *
+ * Where the model learns (`training` is not NULL), TRAIN is an INVOKE that learns, and is like it
+ * in everything: it runs once, its calls are observed as ops of their own, from 0. WRITE takes the
+ * target as input TINYML_LINK_TARGET, and sets what lasts as TINYML_LINK_PARAMETERS_INPUT and
+ * TINYML_LINK_STATE_INPUT; READ reads it.
  *
  * Where ops run row by row or tile by tile, an output is observed in pieces (rows, or parts of
  * them), and only some of it is in memory at a time. Its record adds the pieces up, in the order
@@ -86,15 +93,18 @@
 #define TINYML_LINK_H
 
 #include "tinyml.h"
+#include "tinyml_training.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define TINYML_LINK_PROTOCOL 5
+#define TINYML_LINK_PROTOCOL 6
 
 /* Data bytes that fit into one frame; sets the size of the receive buffer. */
-#ifndef TINYML_LINK_PAYLOAD
+#if !defined(TINYML_LINK_PAYLOAD) && defined(__AVR__)
+#define TINYML_LINK_PAYLOAD 32 /* a request fits the 64 bytes in which Arduino gathers them */
+#elif !defined(TINYML_LINK_PAYLOAD)
 #define TINYML_LINK_PAYLOAD 192
 #endif
 
@@ -124,7 +134,16 @@ enum {
   TINYML_LINK_INPUT = 5,          /* not where it comes in pieces */
   TINYML_LINK_OUTPUT = 6,
   TINYML_LINK_ARENA = 7,
-  TINYML_LINK_RECORDS = 8 /* tinyml_link_record[], as many as the last INVOKE left */
+  TINYML_LINK_RECORDS = 8,    /* tinyml_link_record[], as many as the last INVOKE left */
+  TINYML_LINK_PARAMETERS = 9, /* what learns */
+  TINYML_LINK_STATE = 10      /* what is remembered from one sample to the next */
+};
+
+/* Inputs that WRITE takes beside those of the model. */
+enum {
+  TINYML_LINK_TARGET = 0xffff,
+  TINYML_LINK_PARAMETERS_INPUT = 0xfffe,
+  TINYML_LINK_STATE_INPUT = 0xfffd
 };
 
 /* Kinds of FILL. */
@@ -163,6 +182,7 @@ typedef struct {
   uint32_t jitter;       /* by how much single calibrations differed: 0 if ticks are instructions */
   uint32_t read_crc;     /* CRC-32 of all pieces of an input that is pulled, in order; else 0 */
   uint32_t read_bytes;   /* of them, what was read twice counted twice */
+  uint32_t loss;         /* after TRAIN, the bits of a float; else 0 */
 } tinyml_link_invoked;
 
 /* One output of one op, in the order of first pieces. */
@@ -175,6 +195,9 @@ typedef struct {
                    * overhead is in them once: that of pieces after the first is taken out */
 } tinyml_link_record;
 
+/* Carries out a TRAIN of these fields. */
+typedef tinyml_link_status (*tinyml_link_learn_fn)(const uint8_t *fields);
+
 typedef struct {
   const tinyml_model_info *model;
   uint8_t *arena;              /* all but model->more_bytes of the arena, aligned as it must be */
@@ -186,10 +209,18 @@ typedef struct {
   /* tinyml_link_read where the model pulls its input; NULL elsewhere, so that no other firmware
    * has to carry it. */
   tinyml_read_rows_fn read;
+  /* Where the model learns, tinyml_link_learn, what it learns by, and room for a target; NULL
+   * elsewhere. */
+  tinyml_link_learn_fn learn;
+  const tinyml_training_info *training;
+  uint8_t *target;
 } tinyml_link_config;
 
 /* Reads a piece of the input, from the recipe or from the host. */
 int tinyml_link_read(void *user, int32_t y, int32_t x, int32_t width, void *to);
+
+/* For `learn` of the config. */
+tinyml_link_status tinyml_link_learn(const uint8_t *fields);
 
 /* Answers requests until the link is closed, which on a board is never. Returns 0. */
 int tinyml_link_serve(const tinyml_link_config *config);

@@ -8,10 +8,10 @@ static uint32_t mix(uint32_t x) {
   return x ^ (x >> 16);
 }
 
-void tinyml_fill_words(uint8_t *out, size_t start, size_t bytes, uint32_t seed, uint32_t mask,
+void tinyml_fill_words(uint8_t *out, uint32_t start, size_t bytes, uint32_t seed, uint32_t mask,
                        uint32_t pattern) {
-  size_t skip = start % sizeof seed;
-  seed += (uint32_t)(start / sizeof seed);
+  size_t skip = (size_t)(start % sizeof seed);
+  seed += start / (uint32_t)sizeof seed;
   for (size_t i = 0, n; i < bytes; i += n, ++seed) {
     const uint32_t word = (mix(seed) & mask) ^ pattern;
     n = sizeof word - skip < bytes - i ? sizeof word - skip : bytes - i;
@@ -20,13 +20,13 @@ void tinyml_fill_words(uint8_t *out, size_t start, size_t bytes, uint32_t seed, 
   }
 }
 
-void tinyml_fill_floats(uint8_t *out, size_t start, size_t bytes, uint32_t seed, uint32_t low,
+void tinyml_fill_floats(uint8_t *out, uint32_t start, size_t bytes, uint32_t seed, uint32_t low,
                         uint32_t step) {
   float first;
   float scale;
   memcpy(&first, &low, sizeof first);
   memcpy(&scale, &step, sizeof scale);
-  seed += (uint32_t)(start / sizeof(float));
+  seed += start / (uint32_t)sizeof(float);
   for (size_t i = 0; i + sizeof(float) <= bytes; i += sizeof(float), ++seed) {
     const float product = scale * (float)(mix(seed) >> 8);
     const float value = first + product;

@@ -6,9 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* CRC-32 (IEEE 802.3) of `bytes` more bytes; `crc` is 0 at the start. */
-uint32_t tinyml_crc32(uint32_t crc, const void *data, size_t bytes);
-
 /* One frame on its way out. */
 typedef struct {
   uint32_t crc;

@@ -88,9 +88,9 @@ void tinyml_link_stop_counting(void) { server->carried += without_overhead(tinym
 
 void tinyml_link_count_on(void) { tinyml_port_counter_reset(); }
 
-/* What comes before the first op. */
-static void start(const uint8_t *fields) {
+void tinyml_link_start(const uint8_t *fields) {
   static const tinyml_observer observer = {observe, NULL};
+  send_busy(NO_OP);
   server->model = (tinyml_model){server->config->arena, &observer, 0, server->config->more};
   server->options = fields[4];
   server->stop_op = get16(fields + 5);
@@ -105,8 +105,7 @@ static void start(const uint8_t *fields) {
   server->total = 0;
 }
 
-/* What comes after the last op, or after a row. */
-static tinyml_link_status report(tinyml_status status) {
+tinyml_link_status tinyml_link_report(tinyml_status status) {
   server->invoked.ticks_low = (uint32_t)server->total;
   server->invoked.ticks_high = (uint32_t)(server->total >> 32);
   server->invoked.model_status = (int16_t)status;
@@ -139,28 +138,30 @@ tinyml_link_status tinyml_link_run(const uint8_t *fields) {
   server->next_row = 0;
   if (served && model->pull == NULL) return TINYML_LINK_BAD_RANGE;
   if (!served && !tinyml_link_has_inputs(get32(fields))) return TINYML_LINK_BAD_INPUTS;
-  send_busy(NO_OP);
-  start(fields);
-  if (model->push_row == NULL) return report(run_at_once());
+  tinyml_link_start(fields);
+  if (model->push_row == NULL) return tinyml_link_report(run_at_once());
   tinyml_status status = TINYML_MORE;
   for (uint32_t row = 0; status == TINYML_MORE; ++row) {
     tinyml_link_make_row(row);
     status = push_row();
   }
-  return report(status);
+  return tinyml_link_report(status);
 }
 
 tinyml_link_status tinyml_link_push(const uint8_t *fields) {
   const tinyml_model_info *model = server->config->model;
   const uint16_t row = get16(fields + INVOKE_FIELDS);
   if (model->push_row == NULL) return TINYML_LINK_BAD_COMMAND;
-  if (tinyml_crc32(0, server->config->row, model->row_bytes) != get32(fields)) {
+  if (tinyml_crc32(0, server->config->row, (size_t)model->row_bytes) != get32(fields)) {
     return TINYML_LINK_BAD_INPUTS;
   }
   if (row != 0 && row != server->next_row) return TINYML_LINK_BAD_ROW;
-  send_busy(NO_OP);
-  if (row == 0) start(fields);
+  if (row == 0) {
+    tinyml_link_start(fields);
+  } else {
+    send_busy(NO_OP);
+  }
   const tinyml_status status = push_row();
   server->next_row = status == TINYML_MORE ? (uint16_t)(row + 1u) : 0;
-  return report(status);
+  return tinyml_link_report(status);
 }

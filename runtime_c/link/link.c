@@ -61,8 +61,9 @@ static void hello(void) {
 }
 
 /* Where a space lies; NULL if there is no such space. */
-static const uint8_t *find_space(uint8_t space, uint16_t index, size_t *bytes) {
+static const uint8_t *find_space(uint8_t space, uint16_t index, uint32_t *bytes) {
   const tinyml_model_info *model = server->config->model;
+  const tinyml_training_info *training = server->config->training;
   const char *text = NULL;
   const tinyml_region *region = NULL;
   switch (space) {
@@ -95,11 +96,17 @@ static const uint8_t *find_space(uint8_t space, uint16_t index, size_t *bytes) {
       *bytes = (server->count < capacity ? server->count : capacity) * sizeof(tinyml_link_record);
       return (const uint8_t *)server->config->records;
     }
+    case TINYML_LINK_PARAMETERS:
+      *bytes = training == NULL ? 0 : training->parameter_bytes;
+      return training == NULL ? NULL : training->parameters;
+    case TINYML_LINK_STATE:
+      *bytes = training == NULL ? 0 : training->state_bytes;
+      return training == NULL ? NULL : training->state;
     default:
       break;
   }
   if (text != NULL) {
-    *bytes = strlen(text);
+    *bytes = (uint32_t)strlen(text);
     return (const uint8_t *)text;
   }
   if (region != NULL) {
@@ -110,15 +117,14 @@ static const uint8_t *find_space(uint8_t space, uint16_t index, size_t *bytes) {
 }
 
 static void read_space(const uint8_t *fields) {
-  size_t bytes = 0;
+  uint32_t bytes = 0;
   const uint8_t *data = find_space(fields[0], get16(fields + 1), &bytes);
   const uint32_t offset = get32(fields + 3);
-  size_t n = get16(fields + 7);
+  uint32_t n = get16(fields + 7);
   if (data == NULL || offset > bytes) {
     answer_status(TINYML_LINK_BAD_RANGE);
     return;
   }
-  const uint32_t size = (uint32_t)bytes;
   if (n > bytes - offset) n = bytes - offset;
   if (n > TINYML_LINK_PAYLOAD) n = TINYML_LINK_PAYLOAD;
   if (fields[0] != TINYML_LINK_ARENA) {
@@ -128,14 +134,14 @@ static void read_space(const uint8_t *fields) {
     if (offset < first && n > first - offset) n = first - offset;
     data = tinyml_link_place(offset);
   }
-  answer(TINYML_LINK_OK, &size, sizeof size, data, n);
+  answer(TINYML_LINK_OK, &bytes, sizeof bytes, data, (size_t)n);
 }
 
-/* INVOKE and PUSH: what must not run twice. */
+/* INVOKE, PUSH and TRAIN: what must not run twice. */
 static void run_once(tinyml_link_status (*request)(const uint8_t *fields), const uint8_t *fields) {
   if (!server->invoked_valid || server->invoked_sequence != server->sequence) {
     /* What a frame has cost so far is in it. */
-    if (server->next_row == 0 || request == tinyml_link_run) {
+    if (server->next_row == 0 || request != tinyml_link_push) {
       memset(&server->invoked, 0, sizeof server->invoked);
     }
     server->invoked_answer = (uint8_t)request(fields);
@@ -147,9 +153,9 @@ static void run_once(tinyml_link_status (*request)(const uint8_t *fields), const
 
 static void paint(uint8_t pattern) {
   server->next_row = 0;
-  memset(server->config->arena, pattern, first_bytes());
+  memset(server->config->arena, pattern, (size_t)first_bytes());
   if (server->config->more != NULL) {
-    memset(server->config->more, pattern, server->config->model->more_bytes);
+    memset(server->config->more, pattern, (size_t)server->config->model->more_bytes);
   }
   tinyml_port_paint_stack(pattern);
   answer_status(TINYML_LINK_OK);
@@ -171,8 +177,8 @@ static void marks(uint8_t pattern) {
 
 static void dispatch(void) {
   /* Lengths of the fields, by command; a WRITE has data after them. */
-  static const uint8_t lengths[] = {0, 0, 9,           WRITE_FIELDS, INVOKE_FIELDS,
-                                    1, 1, FILL_FIELDS, PUSH_FIELDS};
+  static const uint8_t lengths[] = {0,           0,           9, WRITE_FIELDS, INVOKE_FIELDS, 1, 1,
+                                    FILL_FIELDS, PUSH_FIELDS, 0, TRAIN_FIELDS};
   const uint8_t *fields = server->request + HEADER_BYTES;
   const size_t bytes = server->in.length - HEADER_BYTES;
   /* Pieces of an input that a repeated question brought: nobody waits for them any more. */
@@ -180,8 +186,8 @@ static void dispatch(void) {
   server->command = server->request[0];
   server->sequence = get16(server->request + 1);
   const uint8_t command = server->command;
-  if (command != INVOKE && command != PUSH) server->invoked_valid = 0;
-  if (command < HELLO || command > PUSH) {
+  if (command != INVOKE && command != PUSH && command != TRAIN) server->invoked_valid = 0;
+  if (command < HELLO || command > TRAIN || (command == TRAIN && server->config->learn == NULL)) {
     answer_status(TINYML_LINK_BAD_COMMAND);
   } else if (command == WRITE ? bytes < WRITE_FIELDS : bytes != lengths[command]) {
     answer_status(TINYML_LINK_BAD_LENGTH);
@@ -201,6 +207,9 @@ static void dispatch(void) {
         break;
       case PUSH:
         run_once(tinyml_link_push, fields);
+        break;
+      case TRAIN:
+        run_once(server->config->learn, fields);
         break;
       case PAINT:
         paint(fields[0]);

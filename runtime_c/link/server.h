@@ -2,6 +2,7 @@
 #ifndef TINYML_LINK_SERVER_H
 #define TINYML_LINK_SERVER_H
 
+#include "crc32.h"
 #include "frame.h"
 #include "tinyml_link.h"
 
@@ -15,7 +16,8 @@ enum {
   MARKS = 6,
   FILL = 7,
   PUSH = 8,
-  SERVE = 9
+  SERVE = 9,
+  TRAIN = 10
 };
 enum { WANT = 0x7d, BUSY = 0x7e, FAULT = 0x7f, ANSWER = 0x80 };
 
@@ -24,6 +26,7 @@ enum { WANT = 0x7d, BUSY = 0x7e, FAULT = 0x7f, ANSWER = 0x80 };
 #define INVOKE_FIELDS 13u
 #define FILL_FIELDS 15u
 #define PUSH_FIELDS 15u
+#define TRAIN_FIELDS (INVOKE_FIELDS + 16u)
 #define SERVE_FIELDS 4u /* what precedes its data */
 #define NO_OP UINT16_C(0xffff)
 
@@ -88,6 +91,10 @@ void tinyml_link_make_row(uint32_t row);
 /* inference.c: INVOKE and PUSH. They fill in `invoked`. */
 tinyml_link_status tinyml_link_run(const uint8_t *fields);
 tinyml_link_status tinyml_link_push(const uint8_t *fields);
+
+/* inference.c: what comes before and after anything that is observed and counted. */
+void tinyml_link_start(const uint8_t *fields);
+tinyml_link_status tinyml_link_report(tinyml_status status);
 
 /* inference.c: from the first to the second, time is in no count. */
 void tinyml_link_stop_counting(void);

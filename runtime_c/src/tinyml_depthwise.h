@@ -42,7 +42,7 @@ static void point(const int8_t **pixels, int32_t columns, const int8_t *const *r
  * through a pointer, so that it has all registers for itself. The sums are signed: they are small,
  * and compilers keep to the order of signed additions, which is the one that needs the fewest
  * registers. */
-typedef void windows(const int8_t *const *table, const int8_t *weights, int32_t lanes,
+typedef void windows(const int8_t *const *table, const TINYML_FLASH int8_t *weights, int32_t lanes,
                      int32_t count, int32_t *sums);
 
 /* One row of the four windows, unrolled: all conditions are constant. */
@@ -126,15 +126,15 @@ typedef void windows(const int8_t *const *table, const int8_t *weights, int32_t 
 #define TINYML_FOURS_OF_TWO(stride)
 #endif
 
-static void four_at_stride_1(const int8_t *const *table, const int8_t *weights, int32_t lanes,
-                             int32_t count, int32_t *sums) {
+static void four_at_stride_1(const int8_t *const *table, const TINYML_FLASH int8_t *weights,
+                             int32_t lanes, int32_t count, int32_t *sums) {
   int32_t lane = 0;
   TINYML_FOURS_OF_TWO(1)
   for (; lane < lanes; ++lane) TINYML_FOUR(1)
 }
 
-static void four_at_stride_2(const int8_t *const *table, const int8_t *weights, int32_t lanes,
-                             int32_t count, int32_t *sums) {
+static void four_at_stride_2(const int8_t *const *table, const TINYML_FLASH int8_t *weights,
+                             int32_t lanes, int32_t count, int32_t *sums) {
   int32_t lane = 0;
   TINYML_FOURS_OF_TWO(2)
   for (; lane < lanes; ++lane) TINYML_FOUR(2)
@@ -154,8 +154,8 @@ static void four_at_stride_2(const int8_t *const *table, const int8_t *weights, 
   pixels += SIZE;              \
   weights += SIZE;
 
-static void one(const int8_t *const *table, const int8_t *weights, int32_t lanes, int32_t count,
-                int32_t *sums) {
+static void one(const int8_t *const *table, const TINYML_FLASH int8_t *weights, int32_t lanes,
+                int32_t count, int32_t *sums) {
   for (int32_t lane = 0; lane < lanes; ++lane) {
     const int8_t *const *pixels = table;
     int32_t sum = 0;
@@ -172,12 +172,12 @@ static inline void depthwise(const tinyml_depthwise_conv_square_s8_op *op, const
   const int8_t *table[SIZE * COLUMNS];
   int8_t padding[RUN];
   int32_t sums[RUN * PIXELS + PIXELS - 1]; /* what is not kept is written over */
-  memset(padding, op->input_zero_point, sizeof padding);
+  memset(padding, (int8_t)op->input_zero_point, sizeof padding);
   for (int32_t x = 0; x < span->out_width; x += PIXELS) {
     const int32_t count = tinyml_min(span->out_width - x, PIXELS);
     const int32_t columns = SIZE + (count == 1 ? 0 : PIXELS - 1) * stride;
     windows *const sum = count == 1 ? one : stride == 1 ? four_at_stride_1 : four_at_stride_2;
-    const int8_t *weights = op->filters.weights;
+    const TINYML_FLASH int8_t *weights = op->filters.weights;
     for (int32_t channel = 0; channel < channels; channel += RUN) {
       const int32_t lanes = tinyml_min(channels - channel, RUN);
       point(table, columns, rows, x * stride - span->pad_left, span->in_width, channels, channel,

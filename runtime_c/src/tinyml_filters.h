@@ -26,7 +26,7 @@ enum { TINYML_FILTERS_RUN = 32 }; /* channels whose sums are made before their o
 /* All filters, each of n weights, applied to one vector of n elements; `offset` joins each sum. */
 __attribute__((noinline, weak)) void tinyml_filter1(const tinyml_filters *f, const int8_t *x,
                                                     int32_t n, int32_t offset, int8_t *out) {
-  const int8_t *w = f->weights;
+  const TINYML_FLASH int8_t *w = f->weights;
   int32_t sums[TINYML_FILTERS_RUN];
   for (int32_t channel = 0; channel < f->out_channels; channel += TINYML_FILTERS_RUN) {
     const int32_t count = tinyml_min(f->out_channels - channel, TINYML_FILTERS_RUN);
@@ -76,7 +76,7 @@ static inline void tinyml_filter2(const tinyml_filters *f, const int8_t *x0, con
 /* All filters applied to two vectors; the second's outputs follow the first's. */
 __attribute__((noinline, weak)) void tinyml_filter2(const tinyml_filters *f, const int8_t *x0,
                                                     const int8_t *x1, int32_t n, int8_t *out) {
-  const int8_t *w = f->weights;
+  const TINYML_FLASH int8_t *w = f->weights;
   int32_t sums[2 * TINYML_FILTERS_RUN];
 #define TINYML_PRODUCTS(sum0, sum1, weight) \
   {                                         \
@@ -89,7 +89,8 @@ __attribute__((noinline, weak)) void tinyml_filter2(const tinyml_filters *f, con
     int32_t *sum = sums, *const end = sums + 2 * count;
 #if defined(TINYML_REGISTERS_30)
     for (int32_t *const eights = sums + 2 * (count & ~7); sum < eights; sum += 16) {
-      const int8_t *in0 = x0, *in1 = x1, *v = w + 4 * n;
+      const int8_t *in0 = x0, *in1 = x1;
+      const TINYML_FLASH int8_t *v = w + 4 * n;
       int32_t a0 = 0, b0 = 0, c0 = 0, d0 = 0, e0 = 0, f0 = 0, g0 = 0, h0 = 0;
       int32_t a1 = 0, b1 = 0, c1 = 0, d1 = 0, e1 = 0, f1 = 0, g1 = 0, h1 = 0;
 #define TINYML_STEP(k)                      \
@@ -120,7 +121,8 @@ __attribute__((noinline, weak)) void tinyml_filter2(const tinyml_filters *f, con
     }
 #endif
     for (int32_t *const fours = sums + 2 * (count & ~3); sum < fours; sum += 4) {
-      const int8_t *in0 = x0, *in1 = x1, *next = w;
+      const int8_t *in0 = x0, *in1 = x1;
+      const TINYML_FLASH int8_t *next = w;
       int32_t a0 = 0, b0 = 0, a1 = 0, b1 = 0;
 #define TINYML_STEP(k)                         \
   {                                            \

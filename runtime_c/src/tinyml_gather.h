@@ -28,7 +28,7 @@ static inline int8_t *tinyml_gather(const tinyml_conv_window *window, const tiny
   const int32_t taps = inside.end - inside.begin;
   for (int32_t ky = 0; ky < window->kernel_height; ++ky, to += window->kernel_width * pixel) {
     if (rows[ky] == NULL || taps < window->kernel_width) {
-      memset(to, window->input_zero_point, (size_t)(window->kernel_width * pixel));
+      memset(to, (int8_t)window->input_zero_point, (size_t)(window->kernel_width * pixel));
     }
     if (rows[ky] == NULL) continue;
     const int8_t *from = rows[ky] + (origin + inside.begin * window->dilation_x) * pixel;

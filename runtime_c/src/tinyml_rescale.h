@@ -73,7 +73,7 @@ TINYML_INLINE void tinyml_outputs_of(const tinyml_filters *f, int form, const in
                                      int32_t pixels, int32_t step, int32_t channel, int32_t count,
                                      int8_t *out) {
   const tinyml_filters g = *f; /* a copy that the stores through `out` cannot touch */
-  const int32_t *at = g.channels + TINYML_CHANNEL_WORDS * channel;
+  const TINYML_FLASH int32_t *at = g.channels + TINYML_CHANNEL_WORDS * channel;
   int8_t *const end = out + count;
   for (; out < end; ++out, at += TINYML_CHANNEL_WORDS) {
     const int32_t bias = at[0], multiplier = at[1], shift = at[2];

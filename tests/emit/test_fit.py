@@ -51,13 +51,17 @@ def test_a_host_takes_anything(tmp_path: Path) -> None:
     emit(plan_of(small()), host, tmp_path, source=b"")
 
 
-@pytest.mark.parametrize("name", ["stm32", "qemu-cortex-m0", "qemu-cortex-m55"])
-def test_the_estimate_is_a_lower_bound(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "kernels"),
+    # Portable kernels are unrolled, and the M0 lacks what makes that short.
+    [("stm32", 8192), ("qemu-cortex-m0", 9216), ("qemu-cortex-m55", 8192)],
+)
+def test_the_estimate_is_a_lower_bound(name: str, kernels: int, tmp_path: Path) -> None:
     board = load_board(name)
     plan = plan_of(small(), board)
     least = needs(plan, model_view(plan), board)
     built = build(emit(plan, board, tmp_path, source=b""), "gcc")
     flash = least["vectors"] + least["code"] + least["constants"]
-    assert flash <= built.flash_bytes <= flash + 8192
+    assert flash <= built.flash_bytes <= flash + kernels
     ram = least["data"] + least["arena"]
     assert ram <= built.sram_bytes <= ram + 2048

@@ -85,7 +85,7 @@ def test_a_copy_is_verified(part: int, tmp_path: Path) -> None:
     copies = [op.name for op in open_project(tmp_path / "p").manifest.ops if "again" in op.name]
     (code,) = (path for path in (tmp_path / "p/src").glob("*.c") if "_again(" in path.read_text())
     text = code.read_text()
-    at = text.index("output_zero_point = ", text.index("_again(uint8_t *arena"))
+    at = text.index("act_min = ", text.index("_again(uint8_t *arena"))
     value = text[at:].split(",")[0]
     code.write_text(text[:at] + f"{value} + 1" + text[at + len(value) :])
     toolchain.build(project)

@@ -15,7 +15,7 @@ from tests.link import toy
 from tests.link.faults import Fault, FaultyStream, ScriptedStream
 from tinyml.errors import LinkError
 from tinyml.frame import decode, encode
-from tinyml.link import Client, Region
+from tinyml.link import Client, Region, wire
 from tinyml.runners import host
 from tinyml.runners.stream import Stream
 
@@ -322,7 +322,9 @@ class LyingDevice:
         return data
 
 
-HELLO = struct.pack("<BHHIIIIIIHHHHII", 0, 5, 64, 2, 40, 1, 0, 1024, 0, 3, 1, 1, 4, 0, 0)
+HELLO = struct.pack(
+    "<BHHIIIIIIHHHHII", 0, wire.PROTOCOL, 64, 2, 40, 1, 0, 1024, 0, 3, 1, 1, 4, 0, 0
+)
 
 
 @given(st.booleans(), st.lists(st.binary(max_size=60) | st.just(bytes(5)), max_size=12))
@@ -335,8 +337,10 @@ def test_a_lying_device_is_a_link_error(honest_hello: bool, payloads: list[bytes
 
 
 def test_a_newer_protocol_says_to_rebuild() -> None:
-    device = LyingDevice(iter([b"\0" + struct.pack("<H", 6) + bytes(48)]))
-    with pytest.raises(LinkError, match="speaks protocol 6, this is 5"):
+    device = LyingDevice(iter([b"\0" + struct.pack("<H", wire.PROTOCOL + 1) + bytes(48)]))
+    with pytest.raises(
+        LinkError, match=f"speaks protocol {wire.PROTOCOL + 1}, this is {wire.PROTOCOL}"
+    ):
         Client(device).identity()
 
 
@@ -378,7 +382,7 @@ class BusyDevice:
             self.invokes += 1
             if self._invoke is None:
                 self._started = time.monotonic()
-                status = b"\0" + struct.pack("<IIhHIIII", 5, 0, 0, 0, 0, 0, 0, 0)
+                status = b"\0" + wire.INVOKED_FORMAT.pack(5, 0, 0, 0, 0, 0, 0, 0, 0.0)
                 self._invoke = encode(4 | 0x80, sequence, status)
                 self._busy = encode(0x7E, sequence, bytes(2))
         elif command == 1:

@@ -11,7 +11,12 @@ from tinyml.errors import LinkError
 from tinyml.link import Client, Counts
 from tinyml.runners import open_target
 
-EMULATED = [name for name in list_boards() if load_board(name).emulator]
+EMULATED = [
+    name
+    for name in list_boards()
+    if load_board(name).emulator and load_board(name).kind == "baremetal"
+]
+"""Libraries are firmware only with an ecosystem's core around them: `tests/ecosystems`."""
 
 
 @pytest.fixture(scope="module", params=EMULATED)

@@ -66,7 +66,7 @@ def declarations(folder: Path) -> str:
     """What the public headers declare, preprocessed, without the system's headers."""
     stubs = folder / "stubs"
     stubs.mkdir(exist_ok=True)
-    for name in ("stddef.h", "stdint.h"):  # cffi knows their types
+    for name in ("stddef.h", "stdint.h", "string.h"):  # cffi knows their types
         (stubs / name).write_text("")
     header = runtime_dir() / "include" / "tinyml_train.h"
     command = [gcc(), "-E", "-P", "-nostdinc", f"-I{stubs}", str(header)]

@@ -66,9 +66,10 @@ class Context:
     reads: int
     """How often one inference reads each of the op's tables, about."""
 
-    def table(self, table: ConstArray, role: str) -> str:
-        """The C name of a table that this op uses as `role`."""
-        return self.tables.add(table, f"{self.label}_{role}", f"{self.origin}: {role}", self.reads)
+    def table(self, table: ConstArray, role: str, *, operand: bool = False) -> str:
+        """The C name of a table that this op uses as `role`; see `TablePool.add`."""
+        name, origin = f"{self.label}_{role}", f"{self.origin}: {role}"
+        return self.tables.add(table, name, origin, self.reads, operand=operand)
 
     def address(self, tensor: Tensor) -> str:
         """A C expression for where an activation begins."""

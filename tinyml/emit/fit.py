@@ -13,6 +13,9 @@ from tinyml.emit.view import ModelView
 from tinyml.errors import PlanError
 from tinyml.planning import Plan
 
+LONGEST_ARRAY = 2**15 - 1
+"""Bytes of an array where pointers have 16 bits, as they have to those of program memory."""
+
 MORE = "more "
 """What precedes a section's name where its second region is meant."""
 
@@ -22,12 +25,13 @@ def needs(plan: Plan, view: ModelView, board: Board) -> dict[str, int]:
     structs = sum(4 * len(op.struct.fields) for op in view.ops if op.struct is not None)
     first, second = plan.memory.banks
     more = {"arena": second, "constants": view.more_const_bytes}
+    learns = 0 if view.training is None else view.training.lasting_bytes
     return {
         "vectors": VECTOR_BYTES,
         "code": LEAST_CODE_BYTES,
         "constants": view.const_bytes - view.more_const_bytes + structs,
-        "data": static_bytes(plan.graph, plan.schedule, plan.calls),
-        "arena": first,
+        "data": static_bytes(plan.graph, plan.schedule, plan.calls) + learns,
+        "arena": first + view.arena_bytes - plan.memory.arena_bytes,
         "stack": board.stack_bytes,
     } | {f"{MORE}{section}": size for section, size in more.items() if size}
 
@@ -36,6 +40,14 @@ def check_fit(plan: Plan, view: ModelView, board: Board) -> None:
     """PlanError when a memory region of `board` is too small; a process's never is."""
     if board.is_process:
         return
+    long = [t for t in view.tables if t.bytes > LONGEST_ARRAY] if board.harvard else []
+    if long:
+        raise PlanError(
+            f"model '{plan.graph.name}' does not fit board '{board.name}': a table has "
+            f"{long[0].bytes} bytes, and one in program memory at most {LONGEST_ARRAY} "
+            f"({' '.join(long[0].comment)})",
+            hint=_hint({"flash"}),
+        )
     needed = needs(plan, view, board)
     totals: Counter[str] = Counter()
     for section, size in needed.items():

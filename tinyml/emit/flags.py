@@ -11,7 +11,7 @@ FREESTANDING = "freestanding"
 ENTRY = "tinyml_port_reset"
 """Said by the linker script, too, but Zig's own default would overrule that."""
 
-_COMPILE = (
+_CODE = (
     "-std=c99",
     "-g",
     "-ffunction-sections",
@@ -19,8 +19,11 @@ _COMPILE = (
     # Fused multiply-adds would make float results depend on the target.
     "-ffp-contract=off",
 )
-_WARN = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
+WARN = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 
+SHARED = ("-fPIC",)
+SHARED_LINK = ("-shared", "-pthread", "-Wl,--gc-sections", "-Wl,--no-undefined")
+"""What makes a shared library of a process board's objects, compiling and linking."""
 
 _SPEED, _SIZE = "-O2", "-Os"
 _ALL_AT_ONCE = "-flto"
@@ -31,6 +34,8 @@ _ALL_AT_ONCE = "-flto"
 class Flags:
     """Arguments, with paths relative to the project."""
 
+    code: tuple[str, ...]
+    """Of `compile`, what goes for all code, on whatever processor."""
     compile: tuple[str, ...]
     hot: tuple[str, ...]
     """What comes on top for the sources in which most time goes by."""
@@ -48,16 +53,19 @@ def gcc_flags(board: Board, include_dirs: tuple[str, ...], optimize: str = "spee
     includes = tuple(f"-I{folder}" for folder in include_dirs if folder != FREESTANDING)
     target = (*board.gcc_flags, *board.toolchain.libc)
     level, hot = _levels(optimize)
-    compile_flags = (*target, level, *_COMPILE, *_WARN, *board.define_flags, *includes)
+    code: tuple[str, ...] = (level, *_CODE)
+    if optimize == "size" and board.kind == "baremetal":
+        code = (*code, _ALL_AT_ONCE)
+    compile_flags = (*target, *code, *WARN, *board.define_flags, *includes)
     if board.is_process:
         static = ("-static",) if board.kind == "linux" else ()
         link = (*target, *static, "-pthread", "-Wl,--gc-sections")
-        return Flags((*compile_flags, "-pthread"), hot, link, ("-lm",))
+        return Flags(code, (*compile_flags, "-pthread"), hot, link, ("-lm",))
     link = ("-nostartfiles", "-static", "-Wl,--gc-sections")
-    if optimize == "size":
-        compile_flags = (*compile_flags, _ALL_AT_ONCE)
+    if _ALL_AT_ONCE in code:
         link = (level, _ALL_AT_ONCE, *link)
     return Flags(
+        code,
         compile_flags,
         hot,
         (*target, *link, "-Wl,--fatal-warnings", f"-T{LINKER_SCRIPT}"),
@@ -78,9 +86,11 @@ def zig_flags(board: Board, include_dirs: tuple[str, ...], optimize: str = "spee
         return replace(flags, compile=(*flags.compile, "-fno-sanitize=undefined"))
     includes = tuple(f"-I{folder}" for folder in include_dirs)
     level, hot = _levels(optimize)
-    compile_flags = (*_COMPILE, *_WARN, "-fno-sanitize=undefined", *board.define_flags, *includes)
+    code: tuple[str, ...] = (level, *_CODE)
+    rest = ("-fno-sanitize=undefined", *board.define_flags, *includes)
     return Flags(
-        (*board.clang_flags, level, *compile_flags),
+        code,
+        (*board.clang_flags, *code, *WARN, *rest),
         hot,
         (*board.clang_flags, "-static", f"-Wl,--gc-sections,--entry={ENTRY}", f"-T{LINKER_SCRIPT}"),
         (),

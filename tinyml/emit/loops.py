@@ -258,7 +258,7 @@ def _row_count(loop: RowLoop) -> int:
 
 def _constant(ctx: Context, access: RowAccess, name: str) -> str:
     assert access.constant is not None
-    return ctx.table(access.constant, name)
+    return ctx.table(access.constant, name, operand=True)
 
 
 def _indent(loop: RowLoop) -> int:
@@ -328,14 +328,21 @@ def _whole_call(ctx: Context, loop: WholeCall) -> Driven:
         PointerView(numbered("in", i, count), f"const {ctype}", ctx.whole(tensor))
         for i, (ctype, tensor) in enumerate(zip(inputs, ctx.activations, strict=True))
     ]
+    arguments = [*ctx.parameters, *(pointer.name for pointer in pointers)]
     for i, table in enumerate(loop.constants, start=len(inputs)):
         name = numbered("in", i, count)
-        pointers.append(PointerView(name, f"const {table.ctype}", ctx.table(table, name), False))
-    pointers += [
+        if table is None:
+            arguments.append("NULL")
+            continue
+        source = ctx.table(table, name, operand=True)
+        pointers.append(PointerView(name, f"const {table.ctype}", source, False))
+        arguments.append(name)
+    results = [
         PointerView(numbered("out", i, len(outputs)), ctype, ctx.whole(tensor))
         for i, (ctype, tensor) in enumerate(zip(outputs, ctx.results, strict=True))
     ]
-    arguments = [*ctx.parameters, *(pointer.name for pointer in pointers)]
+    pointers += results
+    arguments += (pointer.name for pointer in results)
     if ctx.call.scratch_bytes:
         arguments.append("scratch")
     return tuple(pointers), WholeCallView(ctx.kernel_call(arguments, 2))

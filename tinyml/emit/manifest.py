@@ -18,7 +18,7 @@ from tinyml.schedule.schedule import Feed, Segment, SegmentKind
 from tinyml.schedule.work import macs_by_node
 
 MANIFEST = "manifest.json"
-FORMAT = 4
+FORMAT = 5
 """Raised whenever a reader must know of a change."""
 
 
@@ -100,6 +100,8 @@ class Manifest:
     ops: tuple[OpEntry, ...]
     segments: tuple[SegmentEntry, ...]
     """In order of execution."""
+    training: Mapping[str, Any] | None
+    """What learns, and how (`train.target.request`); None where nothing does."""
     files: Mapping[str, str]
     """Path in the project -> SHA-256, of every generated file but the manifest itself."""
 
@@ -162,6 +164,8 @@ def make_manifest(
     const_bytes: int,
     identity: str,
     files: Mapping[str, bytes],
+    arena_bytes: int,
+    training: Mapping[str, Any] | None,
 ) -> Manifest:
     """The manifest of a project with the given files."""
     graph = plan.graph
@@ -199,7 +203,7 @@ def make_manifest(
         board=board,
         options=dict(options),
         identity=identity,
-        arena_bytes=plan.memory.arena_bytes,
+        arena_bytes=arena_bytes,
         more_bytes=plan.memory.banks[1] if banked(plan.memory) else 0,
         const_bytes=const_bytes,
         inputs=entries(graph.inputs),
@@ -220,6 +224,7 @@ def make_manifest(
             _segment(segment, tuple(index[name] for name in segment.nodes))
             for segment in plan.schedule.segments
         ),
+        training=training,
         files={path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
     )
 

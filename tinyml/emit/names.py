@@ -26,10 +26,13 @@ def model_name(name: str) -> str:
     """The prefix of everything public in the generated code, e.g. "kws" from "KWS".
 
     It never clashes with the C library's types and headers or with the runtime
-    (whose prefix is `tinyml`), and never starts with a digit or an underscore.
+    (whose prefix is `tinyml`), nor with the names that Arduino keeps for its own libraries,
+    and never starts with a digit or an underscore.
     """
     found = _words(name) or "model"
-    clash = found in _TAKEN_MODEL_NAMES or found.startswith("tinyml") or found[0].isdigit()
+    clash = (
+        found in _TAKEN_MODEL_NAMES or found.startswith(("tinyml", "arduino")) or found[0].isdigit()
+    )
     return (f"model_{found}" if clash else found)[:_LONGEST_MODEL].strip("_")
 
 

@@ -1,6 +1,6 @@
 """One op as the templates print it: a static function that drives its kernel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinyml.emit.context import Context, PointerView
@@ -11,7 +11,7 @@ from tinyml.emit.places import ends, place
 from tinyml.emit.rows import StreamedRows
 from tinyml.emit.tables import TablePool
 from tinyml.ir.graph import Node, Tensor
-from tinyml.kernels.call import Accumulation, ConstArray, KernelCall, RowLoop
+from tinyml.kernels.call import Accumulation, ConstArray, KernelCall, OpStruct, RowLoop
 from tinyml.planning import Plan
 
 
@@ -101,7 +101,7 @@ class OpViews:
             origin,
             _pixels(call) * max(macs, 1) // max(self.plan.graph.macs(node), 1),
         )
-        struct = _struct(ctx)
+        struct = None if call.struct is None else struct_view(call.struct, ctx.table)
         pointers, loop = step_view(ctx) if in_stream else loop_view(ctx)
         return OpView(
             index=index,
@@ -145,16 +145,14 @@ def _held(ctx: Context, tensor: Tensor) -> str:
     return f" ({ring.held} of {ring.height} rows{part})"
 
 
-def _struct(ctx: Context) -> StructView | None:
-    struct = ctx.call.struct
-    if struct is None:
-        return None
+def struct_view(struct: OpStruct, table: Callable[[ConstArray, str], str]) -> StructView:
+    """A struct's initialiser; `table` gives the C name of a table that is used as a member."""
     fields = []
     for name, value in struct.fields:
         if value is None:
             text = "NULL"
         elif isinstance(value, ConstArray):
-            text = ctx.table(value, name.rpartition(".")[2])
+            text = table(value, name.rpartition(".")[2])
         else:
             text = number(value)
         fields.append(FieldView(name, text))

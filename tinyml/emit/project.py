@@ -1,32 +1,62 @@
 """A plan as a folder of C that builds without Python, and as the `Project` that names its parts."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinyml.board import Board, load_board
+from tinyml.emit.cmake import cmake_files
+from tinyml.emit.ecosystem import additions, arranged, load_ecosystem
 from tinyml.emit.fit import check_fit
-from tinyml.emit.flags import LINKER_SCRIPT, gcc_flags
+from tinyml.emit.flags import LINKER_SCRIPT, SHARED, SHARED_LINK, gcc_flags
 from tinyml.emit.manifest import MANIFEST, Manifest, make_manifest, read_manifest
+from tinyml.emit.names import model_name
 from tinyml.emit.render import render
 from tinyml.emit.runtime import runtime_files
+from tinyml.emit.tables import TablePool
+from tinyml.emit.train_view import TrainView
 from tinyml.emit.view import ModelView, model_view
 from tinyml.errors import BuildError, ModelError
-from tinyml.kernels.registry import by_name
+from tinyml.ir.graph import Tensor
+from tinyml.kernels.call import KernelCall
+from tinyml.kernels.registry import kernels
 from tinyml.options import PlanOptions
 from tinyml.planning import Plan
 from tinyml.schedule.copies import RECOMPUTED
+from tinyml.standalone import library
 
 MODEL_FILE = "model.tflite"
 """The model that the project was made from, so that its folder is enough to verify it."""
+
+_MODEL = ("src/", "runtime/", "storage/", "link/crc32")
+"""What the paths begin with of the model itself: the storage of what it learns has checksums."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a project has beside inference, for a model that learns."""
+
+    view: Callable[[TablePool, str], TrainView]
+    """From the tables of the project, and the prefix of its names."""
+    calls: Collection[KernelCall]
+    """Of a training step."""
+    record: Mapping[str, Any]
+    """For the manifest."""
+
 
 _C_FILES = (
     ("src/{}.h", "model.h.j2"),
     ("src/{}.c", "model.c.j2"),
     ("src/{}_weights.h", "weights.h.j2"),
     ("src/{}_weights.c", "weights.c.j2"),
+)
+_TRAIN_FILES = (
+    ("src/{}_train.h", "train.h.j2"),
+    ("src/{}_train.c", "train.c.j2"),
+    ("src/{}_parameters.h", "parameters.h.j2"),
+    ("src/{}_parameters.c", "parameters.c.j2"),
 )
 
 
@@ -59,9 +89,19 @@ class Project:
         return _hot(op.kernel for op in self.manifest.ops if op.macs)
 
     @property
+    def model_sources(self) -> tuple[str, ...]:
+        """Those of them that are the model and its kernels, without the firmware around them."""
+        return _model_sources(self.manifest.files)
+
+    @property
     def include_dirs(self) -> tuple[str, ...]:
         """Where headers are, relative to `root`."""
         return _include_dirs(self.manifest.files)
+
+
+def library_file(name: str) -> str:
+    """Path of the shared library of the model `name`, in the project of a process board."""
+    return f"python/{name}/lib{name}.so"
 
 
 def emit(
@@ -72,23 +112,25 @@ def emit(
     source: bytes,
     name: str = "",
     options: Mapping[str, Any] | None = None,
+    training: Training | None = None,
 ) -> Project:
     """Writes the project of `plan` for `board` into `out_dir`.
 
     `source` is the model file, `name` the prefix of the generated functions (the
-    graph's name if empty), `options` what to record of how the plan was made.
+    graph's name if empty), `options` what to record of how the plan was made, `training` how the
+    model learns, if it does.
     A project that is already there is replaced: its own files and no others.
 
     Raises PlanError when the board's memory is too small, BuildError when
     `out_dir` holds anything that is no tinyml project.
     """
     old = _own_files(out_dir)
-    view = model_view(plan, name=name, board=board)
+    view = _view(plan, board, name, training)
     check_fit(plan, view, board)
-    files = _render_all(plan, board, view, source, _optimize(options or {}))
+    calls = (*plan.calls.values(), *(training.calls if training else ()))
+    files = _render_all(plan, calls, board, view, source, _optimize(options or {}))
     identity = _identity(files)
-    stamped = model_view(plan, name=name, identity=identity, board=board)
-    files |= _model_c(stamped)
+    files |= _formed(_model_c(replace(view, identity=identity)), board)
     manifest = make_manifest(
         plan,
         name=view.name,
@@ -98,6 +140,8 @@ def emit(
         const_bytes=view.const_bytes,
         identity=identity,
         files=files,
+        arena_bytes=view.arena_bytes,
+        training=training.record if training else None,
     )
     for path in sorted(old - files.keys()):
         (out_dir / path).unlink(missing_ok=True)
@@ -119,26 +163,87 @@ def open_project(root: Path) -> Project:
     return Project(root, load_board(manifest.board), manifest)
 
 
+def _view(plan: Plan, board: Board, name: str, training: Training | None) -> ModelView:
+    """The view of inference, and of training, which share their tables."""
+    if training is None:
+        return model_view(plan, name=name, board=board)
+    tables = TablePool(model_name(name or plan.graph.name))
+    learns = training.view(tables, name)
+    return model_view(plan, name=name, board=board, training=learns, tables=tables)
+
+
 def _render_all(
-    plan: Plan, board: Board, view: ModelView, source: bytes, optimize: str
+    plan: Plan,
+    calls: Collection[KernelCall],
+    board: Board,
+    view: ModelView,
+    source: bytes,
+    optimize: str,
 ) -> dict[str, bytes]:
-    """Every file of the project but the manifest."""
-    files = runtime_files(plan.calls.values(), board)
-    files |= {path.format(view.name): _text(template, view) for path, template in _C_FILES}
+    """Every file of the project but the manifest; `calls` are those of `plan` and of training."""
+    learns = view.training is not None
+    files = runtime_files(calls, board, training=learns)
+    templates = (*_C_FILES, *(_TRAIN_FILES if learns else ()))
+    files |= {path.format(view.name): _text(template, view) for path, template in templates}
+    if board.kind == "library":
+        files = _formed(files, board) | additions(view, board, load_ecosystem(board.ecosystem))
+        return dict(sorted({**files, MODEL_FILE: source}.items()))
     files["main.c"] = _text("project/main.c.j2", view, board=board)
-    if not board.is_process:
-        files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)
+    sources, model_sources = _sources(files), _model_sources(files)
+    flags = gcc_flags(board, _include_dirs(files), optimize)
+    hot_sources = _hot(op.kernel for op in view.ops if op.macs)
     files["Makefile"] = _text(
         f"project/{'process' if board.is_process else 'baremetal'}/Makefile.j2",
         view,
         board=board,
-        sources=_sources(files),
-        flags=gcc_flags(board, _include_dirs(files), optimize),
-        hot_sources=_hot(op.kernel for op in view.ops if op.macs),
+        sources=sources,
+        model_sources=model_sources,
+        library=library_file(view.name),
+        shared=(SHARED, SHARED_LINK),
+        flags=flags,
+        hot_sources=hot_sources,
     )
-    files["README.md"] = _text("project/README.md.j2", view, board=board)
+    if board.is_process:
+        files |= _python_package(plan, view)
+    else:
+        files[LINKER_SCRIPT] = _text("project/linker.ld.j2", view, board=board)
+        files |= cmake_files(
+            view,
+            board,
+            sources=sources,
+            model_sources=model_sources,
+            hot_sources=hot_sources,
+            include_dirs=_include_dirs(files),
+            flags=flags,
+        )
+    files["README.md"] = _text(
+        "project/README.md.j2", view, board=board, library=library_file(view.name)
+    )
     files[MODEL_FILE] = source
     return dict(sorted(files.items()))
+
+
+def _python_package(plan: Plan, view: ModelView) -> dict[str, bytes]:
+    """The model for Python, by its shared library: what all have in common, and its own names."""
+    folder, ends = f"python/{view.name}", (plan.graph.inputs, plan.graph.outputs)
+    inputs, outputs = ([_end(plan.graph.tensors[name]) for name in names] for names in ends)
+    template = "project/process/package.py.j2"
+    return {
+        f"{folder}/__init__.py": _text(template, view, inputs=inputs, outputs=outputs),
+        f"{folder}/library.py": Path(library.__file__).read_bytes(),
+    }
+
+
+def _end(tensor: Tensor) -> library.End:
+    name, shape, dtype = tensor.name, tuple(tensor.shape), tensor.dtype.value
+    if tensor.quant is None or len(tensor.quant.scales) != 1:
+        return library.End(name, shape, dtype)
+    return library.End(name, shape, dtype, float(tensor.q.scale), int(tensor.q.zero_point))
+
+
+def _formed(files: dict[str, bytes], board: Board) -> dict[str, bytes]:
+    """C files where the board's projects have them."""
+    return arranged(files, load_ecosystem(board.ecosystem)) if board.ecosystem else files
 
 
 def _model_c(view: ModelView) -> dict[str, bytes]:
@@ -157,7 +262,8 @@ def _optimize(options: Mapping[str, Any]) -> str:
 def _hot(names: Iterable[str]) -> tuple[str, ...]:
     """Of the kernels called so, which multiply and accumulate, the sources whose loops are left to
     the compiler: those for an instruction set are written down as instructions or nearly so."""
-    found = {kernel.source for kernel in map(by_name, names) if kernel.isa == "portable"}
+    called = frozenset(names)
+    found = {k.source for k in kernels() if k.name in called and k.isa == "portable"}
     return tuple(sorted(f"runtime/src/{source}" for source in found))
 
 
@@ -171,7 +277,11 @@ def _identity(files: Mapping[str, bytes]) -> str:
 
 
 def _sources(files: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(sorted(path for path in files if path.endswith((".c", ".S"))))
+    return tuple(sorted(path for path in files if path.endswith((".c", ".cpp", ".S"))))
+
+
+def _model_sources(files: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(path for path in _sources(files) if path.startswith(_MODEL))
 
 
 def _include_dirs(files: Mapping[str, Any]) -> tuple[str, ...]:

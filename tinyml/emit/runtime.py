@@ -10,17 +10,23 @@ from tinyml.kernels import kernel_sources
 from tinyml.kernels.call import KernelCall
 from tinyml.resources import runtime_dir
 
+_BEGIN = "src/train/begin.c"
+"""What every training step begins with."""
+
 THREADS = "threads/threads.c"
 """What runs the rows of a layer in threads."""
 
 _QUOTED_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
-def runtime_files(calls: Collection[KernelCall], board: Board) -> dict[str, bytes]:
+def runtime_files(
+    calls: Collection[KernelCall], board: Board, *, training: bool = False
+) -> dict[str, bytes]:
     """Path in the project -> content.
 
     `runtime/` keeps the tree of the runtime's headers and kernels, `port/` has
-    the board's port, `link/` the serial link.
+    the board's port, `link/` the serial link. With `training`, `storage/` has where the board can
+    keep parameters.
     """
     root = runtime_dir()
     wanted: dict[Path, str] = {}
@@ -30,10 +36,14 @@ def runtime_files(calls: Collection[KernelCall], board: Board) -> dict[str, byte
         wanted[root / source] = f"runtime/{source}"
     for path in _files(root / "link"):
         wanted[path] = f"link/{path.name}"
+    if training:
+        wanted[root / _BEGIN] = f"runtime/{_BEGIN}"
+        for name in _storages(board):
+            wanted[root / "storage" / name] = f"storage/{name}"
     for folder in board.port:
         for path in _files(root / "port" / folder):
             wanted[path] = f"port/{folder}/{path.name}"
-    if not board.is_process:
+    if board.kind == "baremetal":
         for path in _files(root / FREESTANDING):
             wanted[path] = f"{FREESTANDING}/{path.name}"
     for name in ("tinyml.h", "tinyml_generated.h"):
@@ -45,8 +55,14 @@ def runtime_files(calls: Collection[KernelCall], board: Board) -> dict[str, byte
     return {wanted[path]: content[path] for path in sorted(content, key=lambda p: wanted[p])}
 
 
+def _storages(board: Board) -> tuple[str, ...]:
+    """The storage itself, and its drivers that the board can run."""
+    drivers = ("file",) if board.is_process else tuple(p for p in board.port if p == "stm32f4")
+    return tuple(f"{name}.c" for name in ("storage", "ram", *drivers))
+
+
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in {".c", ".h", ".S"})
+    return sorted(path for path in folder.iterdir() if path.suffix in {".c", ".cpp", ".h", ".S"})
 
 
 def _included(content: Mapping[Path, bytes], root: Path) -> set[Path]:

@@ -7,11 +7,13 @@ from tinyml.emit.feed import FeedView
 from tinyml.emit.literals import braces, comment, rows, smallest_int, wrap
 from tinyml.emit.loops import AccumulationStepView, RowStepView
 from tinyml.emit.names import Namer
-from tinyml.emit.opview import OpView
+from tinyml.emit.opview import OpView, OpViews
 from tinyml.emit.tiles import tiles
 from tinyml.errors import PlanError
 from tinyml.memory.plan import FEED_COUNTER_BYTES
+from tinyml.planning import Plan
 from tinyml.schedule.schedule import FEED, Segment, SegmentKind
+from tinyml.schedule.work import macs_by_node
 
 _INDENT = 6
 
@@ -71,6 +73,28 @@ class SegmentView:
     def first(self) -> int:
         """Index of its first op."""
         return self.ops[0].index
+
+
+def segment_views(
+    plan: Plan, views: OpViews, functions: Namer, feed: FeedView | None, first: int = 0
+) -> tuple[SegmentView, ...]:
+    """The segments of a plan, whose first op is number `first`; `feed` is the model's input if it
+    comes in pieces."""
+    nodes = {node.name: node for node in plan.graph.nodes}
+    found: list[SegmentView] = []
+    macs = macs_by_node(plan.graph, plan.schedule, plan.calls)
+    index = first
+    for segment in plan.schedule.segments:
+        in_stream = segment.kind is not SegmentKind.LAYER
+        ops = tuple(
+            views.view(nodes[name], index + at, macs[name], in_stream=in_stream)
+            for at, name in enumerate(segment.nodes)
+        )
+        fed = None if found else feed
+        stream = stream_view(segment, ops, functions, fed) if in_stream else None
+        found.append(SegmentView(ops, stream))
+        index += len(ops)
+    return tuple(found)
 
 
 def stream_view(

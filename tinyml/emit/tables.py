@@ -21,6 +21,8 @@ class TableView:
     bytes: int
     reads: int
     """How often one inference reads each byte of it, about."""
+    flash: str
+    """What its type has for its address space, with a space; "" where data pointers reach it."""
     more: bool
     """Whether it goes to the second region of the constants."""
     comment: tuple[str, ...]
@@ -28,10 +30,16 @@ class TableView:
     """The elements."""
 
 
+def parameters_name(prefix: str) -> str:
+    """What the block of parameters that training changes is called in C."""
+    return f"{prefix}_parameters"
+
+
 @dataclass(slots=True)
 class _Entry:
     name: str
     table: ConstArray
+    operand: bool
     origins: list[str]
     reads: int = 0
 
@@ -41,16 +49,26 @@ class TablePool:
     """Collects tables; equal ones (type and bytes) share one definition."""
 
     prefix: str
+    flash: str = ""
+    """What the type of a table has for its address space, with a space."""
     _namer: Namer = field(default_factory=Namer)
-    _entries: dict[tuple[str, str, bytes], _Entry] = field(default_factory=dict)
+    _entries: dict[tuple[str, str, bytes, bool], _Entry] = field(default_factory=dict)
 
-    def add(self, table: ConstArray, name: str, origin: str, reads: int) -> str:
+    def add(
+        self, table: ConstArray, name: str, origin: str, reads: int, *, operand: bool = False
+    ) -> str:
         """The C name of `table`, of which each byte is read so often; `name` is what to call it if
-        it is new."""
-        key = (table.ctype, table.data.dtype.str, table.data.tobytes())
+        it is new. One that training changes is a member of the block of parameters.
+
+        An `operand` is read as activations are: through data pointers, wherever those reach.
+        """
+        if table.parameter:
+            return f"{parameters_name(self.prefix)}.{table.parameter}"
+        operand = operand and bool(self.flash)
+        key = (table.ctype, table.data.dtype.str, table.data.tobytes(), operand)
         entry = self._entries.get(key)
         if entry is None:
-            entry = _Entry(self._namer(f"{self.prefix}_{name}"), table, [])
+            entry = _Entry(self._namer(f"{self.prefix}_{name}"), table, operand, [])
             self._entries[key] = entry
         entry.origins.append(origin)
         entry.reads += reads
@@ -70,6 +88,7 @@ class TablePool:
                 count=entry.table.data.size,
                 bytes=entry.table.data.nbytes,
                 reads=entry.reads,
+                flash="" if entry.operand else self.flash,
                 more=entry.name in more,
                 comment=comment("; ".join(dict.fromkeys(entry.origins)), indent=6),
                 lines=array(entry.table.data, _INDENT),

@@ -14,15 +14,14 @@ from tinyml.emit.opview import OpView, OpViews
 from tinyml.emit.places import banked, home, place
 from tinyml.emit.rooms import constants_room
 from tinyml.emit.rows import StreamedRows, streamed_rows
-from tinyml.emit.segments import SegmentView, stream_view
+from tinyml.emit.segments import SegmentView, segment_views
 from tinyml.emit.tables import TablePool, TableView
+from tinyml.emit.train_view import TrainView
 from tinyml.errors import UnsupportedError
 from tinyml.ir.graph import Graph, Node, Tensor
 from tinyml.kernels.site import CTYPES
 from tinyml.memory.plan import MemoryPlan
 from tinyml.planning import Plan
-from tinyml.schedule.schedule import SegmentKind
-from tinyml.schedule.work import macs_by_node
 
 RUNTIME_VERSION = 5
 """What generated code expects of TINYML_RUNTIME_VERSION."""
@@ -97,8 +96,12 @@ class ModelView:
     buffers: tuple[str, ...]
     segments: tuple[SegmentView, ...]
     tables: tuple[TableView, ...]
+    flash: str
+    """What the types of constants have for their address space, with a space; mostly ""."""
     headers: tuple[str, ...]
     """What the code includes beside its own header."""
+    training: TrainView | None
+    """How the model learns; None if it does not."""
 
     @property
     def ops(self) -> tuple[OpView, ...]:
@@ -131,6 +134,14 @@ class ModelView:
         return sum(len(op.results) for op in self.ops)
 
     @property
+    def records(self) -> str:
+        """The macro that says how many outputs a firmware is told of at most."""
+        own = f"{self.macro}_OUTPUTS_OBSERVED"
+        if self.training is None or self.training.observed <= self.observed:
+            return own
+        return f"{self.macro}_TRAIN_OUTPUTS_OBSERVED"
+
+    @property
     def nulls(self) -> str:
         """Arguments of invoke (or pull) that leave inputs and outputs in place."""
         ends = self.outputs if self.pulled else (*self.inputs, *self.outputs)
@@ -148,11 +159,19 @@ class ModelView:
 
 
 def model_view(
-    plan: Plan, *, name: str = "", identity: str = "", board: Board | None = None
+    plan: Plan,
+    *,
+    name: str = "",
+    identity: str = "",
+    board: Board | None = None,
+    training: TrainView | None = None,
+    tables: TablePool | None = None,
 ) -> ModelView:
     """The view of a plan; `name` replaces the graph's name as the prefix of all identifiers.
 
-    `board` says how many regions there are for tables (None: one).
+    `board` says how many regions there are for tables, and how they are addressed (None: one,
+    as data). `training` is what the model learns by, with its tables in `tables`: then arena and
+    tables are those of both.
     Raises UnsupportedError where an output of the model is a constant, or nothing is computed.
     """
     if not plan.schedule.order:
@@ -162,16 +181,20 @@ def model_view(
     graph, memory = plan.graph, plan.memory
     prefix = model_name(name or graph.name)
     producers, streamed = graph.producers(), streamed_rows(plan)
-    tables = TablePool(prefix)
+    flash = "TINYML_FLASH " if board is not None and board.harvard else ""
+    tables = TablePool(prefix, flash) if tables is None else tables
     feed = feed_view(plan, streamed)
     functions = Namer(f"{prefix}_{what}" for what in _FUNCTIONS)
     views = OpViews(plan, tables, functions, producers, streamed)
-    segments = _segments(plan, views, functions, feed)
+    segments = segment_views(plan, views, functions, feed)
     ops = [op for segment in segments for op in segment.ops]
     more_headers = ["tinyml_kernels.h"] if any(op.loop.kind != "alias" for op in ops) else []
     more_headers += ["tinyml_threads.h"] if any(op.shared for op in ops) else []
+    if training is not None:
+        more_headers += ["tinyml_train.h", f"{prefix}_parameters.h"]
     two = banked(memory)
     touched = [op.ends for op in ops] + ([feed.ends] if feed else [])
+    arena_bytes = max(memory.arena_bytes, training.arena_bytes if training is not None else 0)
     inputs = _endpoints(graph, memory, prefix, "input", graph.inputs)
     outputs = _endpoints(graph, memory, prefix, "output", graph.outputs)
     return ModelView(
@@ -181,12 +204,12 @@ def model_view(
         label=string(graph.name, 12),
         identity=identity,
         runtime_version=RUNTIME_VERSION,
-        arena_bytes=memory.arena_bytes,
+        arena_bytes=arena_bytes,
         arena=comment(
             f"The memory that the model works in, aligned to TINYML_ALIGNMENT: {_peak(plan)}.", 3
         ),
         macs=sum(op.macs for op in ops),
-        banks=memory.banks if two else (memory.arena_bytes, 0),
+        banks=memory.banks if two else (arena_bytes, 0),
         slow=memory.split == 0,
         handle="m" if two else "arena",
         handle_type="const tinyml_model *" if two else "uint8_t *",
@@ -225,28 +248,10 @@ def model_view(
         buffers=_arena_map(plan, producers, streamed),
         segments=segments,
         tables=tables.views(constants_room(len(ops), board)),
+        flash=flash,
         headers=tuple(sorted((f"{prefix}_weights.h", "tinyml_generated.h", *more_headers))),
+        training=training,
     )
-
-
-def _segments(
-    plan: Plan, views: OpViews, functions: Namer, feed: FeedView | None
-) -> tuple[SegmentView, ...]:
-    nodes = {node.name: node for node in plan.graph.nodes}
-    found: list[SegmentView] = []
-    macs = macs_by_node(plan.graph, plan.schedule, plan.calls)
-    index = 0
-    for segment in plan.schedule.segments:
-        in_stream = segment.kind is not SegmentKind.LAYER
-        ops = tuple(
-            views.view(nodes[name], index + at, macs[name], in_stream=in_stream)
-            for at, name in enumerate(segment.nodes)
-        )
-        fed = None if index else feed
-        stream = stream_view(segment, ops, functions, fed) if in_stream else None
-        found.append(SegmentView(ops, stream))
-        index += len(ops)
-    return tuple(found)
 
 
 def _op_ranges(plan: Plan) -> tuple[tuple[int, int], ...]:

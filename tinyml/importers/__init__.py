@@ -19,7 +19,10 @@ def load(path: Path) -> Graph:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(sorted(_READERS))
-        raise ModelError(f"'{path}' is no model file by its name", hint=f"known are {known}")
+        raise ModelError(
+            f"'{path}' is no model file by its name",
+            hint=f"known are {known}; tinyml convert makes one of Keras, ONNX and PyTorch models",
+        )
     try:
         data = path.read_bytes()
     except OSError as error:

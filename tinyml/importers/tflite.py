@@ -23,8 +23,8 @@ from tinyml.quant.params import check_params
 
 _FLOAT = "computes in floating point"
 _QUANTISE = (
-    "quantise the model to full int8: TFLiteConverter with a representative_dataset and "
-    "supported_ops = [TFLITE_BUILTINS_INT8]"
+    "quantise the model to full int8: tinyml convert MODEL -o INT8.tflite --data SAMPLES, or "
+    "TFLiteConverter with a representative_dataset and supported_ops = [TFLITE_BUILTINS_INT8]"
 )
 _REPLACE = "replace these operators in the model, or leave them to the application"
 
@@ -44,6 +44,21 @@ def read(data: bytes, name: str) -> Graph:
         raise UnsupportedError(what, hint=error.hint, items=error.items) from error
     except (ModelError, GraphError) as error:
         raise ModelError(f"model '{name}': {error.what}", hint=error.hint) from error
+
+
+def read_inputs(data: bytes, name: str) -> tuple[Tensor, ...]:
+    """The inputs of any .tflite file, in its order, whatever its operators.
+
+    Raises as `read` does, for what is wrong with the file or its inputs.
+    """
+    file = read_file(data)
+    _refuse_dynamic(file)
+    tensors = tensors_of(file)
+    found = tuple(tensors[index] for index in file.inputs)
+    for tensor in found:
+        if isinstance(tensor, Unusable):
+            raise UnsupportedError(f"model '{name}': {tensor.reason}")
+    return tuple(tensor for tensor in found if isinstance(tensor, Tensor))
 
 
 def _graph(file: FileGraph, name: str) -> Graph:

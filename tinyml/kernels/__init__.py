@@ -108,7 +108,18 @@ def ways(
         yield call
 
 
+TRAINING = "train_"
+"""How the names of the kernels of training begin, which the registry does not list."""
+
+
 def kernel_sources(calls: Iterable[KernelCall]) -> tuple[str, ...]:
     """The C files that `calls` need, relative to the runtime's folder, sorted."""
     names = {call.kernel for call in calls if call.kernel}
-    return tuple(sorted(f"src/{registry.by_name(name).source}" for name in names))
+    return tuple(sorted(map(_source, names)))
+
+
+def _source(kernel: str) -> str:
+    """Kernels of training have a file each, called like the rest of their name."""
+    if kernel.startswith(TRAINING):
+        return f"src/train/{kernel.removeprefix(TRAINING)}.c"
+    return f"src/{registry.by_name(kernel).source}"

@@ -31,6 +31,9 @@ class ConstArray:
 
     ctype: str
     data: npt.NDArray[np.generic]
+    parameter: str = ""
+    """Where training changes it, so that it lies in RAM, its name there; `data` is what it begins
+    with."""
 
 
 FieldValue = int | float | ConstArray | None
@@ -156,11 +159,11 @@ class RowLoop:
 
 @dataclass(frozen=True, slots=True)
 class WholeCall:
-    """One call for whole tensors; `constants` are appended to the activation inputs."""
+    """One call for whole tensors; `constants` (NULL for None) follow the activation inputs."""
 
     input_ctypes: tuple[str, ...]
     output_ctypes: tuple[str, ...]
-    constants: tuple[ConstArray, ...] = ()
+    constants: tuple[ConstArray | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,11 @@ class Accumulation:
 @dataclass(frozen=True, slots=True)
 class Alias:
     """The output is a view of the first input."""
+
+
+@dataclass(frozen=True, slots=True)
+class InPlace(Alias):
+    """The kernel changes its first input, whose bytes the output is."""
 
 
 Loop = RowLoop | WholeCall | Accumulation | Alias

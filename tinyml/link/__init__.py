@@ -6,7 +6,16 @@ damaged, stale and foreign frames are dropped. No call here can hang.
 """
 
 from tinyml.link.client import Client
-from tinyml.link.target import Counts, HighWater, Identity, Invocation, Progress, Record, Region
+from tinyml.link.target import (
+    Counts,
+    HighWater,
+    Identity,
+    Invocation,
+    Lesson,
+    Progress,
+    Record,
+    Region,
+)
 
 __all__ = [
     "Client",
@@ -14,6 +23,7 @@ __all__ = [
     "HighWater",
     "Identity",
     "Invocation",
+    "Lesson",
     "Progress",
     "Record",
     "Region",

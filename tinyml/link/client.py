@@ -10,7 +10,16 @@ from tinyml.errors import LinkError
 from tinyml.fill import Fill
 from tinyml.link import wire
 from tinyml.link.pull import ServedInput
-from tinyml.link.target import Counts, HighWater, Identity, Invocation, Progress, Record, Region
+from tinyml.link.target import (
+    Counts,
+    HighWater,
+    Identity,
+    Invocation,
+    Lesson,
+    Progress,
+    Record,
+    Region,
+)
 from tinyml.link.wire import InputsLostError, Wire
 from tinyml.runners.stream import Stream
 
@@ -18,6 +27,8 @@ _NAME, _IDENTITY, _BUILD, _INPUT_REGIONS, _OUTPUT_REGIONS, _OUTPUT, _ARENA, _REC
     *range(5),
     *range(6, 9),
 )
+_PARAMETERS, _STATE = 9, 10
+_TARGET_INPUT, _PARAMETERS_INPUT, _STATE_INPUT = 0xFFFF, 0xFFFE, 0xFFFD
 _CHECKSUMS, _STOP, _SERVED = 1, 2, 4
 
 _UNITS: Final = {1: "cycles", 2: "instructions", 3: "nanoseconds"}
@@ -73,6 +84,20 @@ class Client:
                 raise LinkError("the input has no place on the target, which reads it in pieces")
         if len(data) != expected:
             raise LinkError(f"input {index}: {len(data)} bytes given, expected: {expected}")
+        self._write(index, data, progress)
+
+    def write_parameters(self, parameters: bytes, state: bytes) -> None:
+        """Set what learns, and what is remembered about it (empty where there is nothing)."""
+        self._write(_PARAMETERS_INPUT, parameters)
+        self._write(_STATE_INPUT, state)
+
+    def read_parameters(self, *, state: bool) -> tuple[bytes, bytes]:
+        """What learns, and what is remembered about it, if there is such a thing (`state`)."""
+        self.identity()
+        return self._read(_PARAMETERS), self._read(_STATE) if state else b""
+
+    def _write(self, index: int, data: bytes, progress: Progress | None = None) -> None:
+        self.identity()
         for start in range(0, len(data), self._payload):
             chunk = data[start : start + self._payload]
             self._wire.request(wire.WRITE, struct.pack("<HI", index, start) + chunk)
@@ -91,9 +116,11 @@ class Client:
         checksums: bool = False,
         stop_after: tuple[int, int] | None = None,
         stop_bytes: int = 1,
+        lesson: Lesson | None = None,
         progress: Progress | None = None,
     ) -> Invocation:
-        """Write `inputs` (or have the target make them) and run the model on them.
+        """Write `inputs` (or have the target make them) and run the model on them; with `lesson`,
+        learn from them.
 
         Where the input comes row by row, so does what is written, and the model runs in between;
         where the model reads it in pieces, each is sent when it is asked for.
@@ -113,8 +140,8 @@ class Client:
                 elif self.identity().takes_rows and not isinstance(inputs[0], Fill):
                     answer = self._push_rows(data[0], fields, progress)
                 else:
-                    answer = self._run(inputs, data, fields, progress)
-                return self._invocation(answer, checksums=checksums)
+                    answer = self._run(inputs, data, fields, lesson, progress)
+                return self._invocation(answer, checksums=checksums, learns=lesson is not None)
             except InputsLostError:
                 if not attempts_left:
                     raise
@@ -152,26 +179,30 @@ class Client:
         self.invoke(inputs, progress=progress)
         return [self.read_output(index) for index in range(len(self.identity().outputs))]
 
-    def count(self, inputs: Sequence[bytes | Fill]) -> Counts:
-        """Run the model and say what each op costs, to the resolution of the counter (one tick).
+    def count(self, inputs: Sequence[bytes | Fill], lesson: Lesson | None = None) -> Counts:
+        """Run the model (with `lesson` a training step) and say what each op costs, to the
+        resolution of the counter (one tick).
 
         LinkError where ticks are only instructions if an emulator counts them, and it does not:
         instructions repeat exactly from run to run, and time does not.
         """
         identity = self.identity()
-        run = self.invoke(inputs)
-        if identity.unit == "instructions" and (run.jitter or self.invoke(inputs) != run):
+        run = self.invoke(inputs, lesson=lesson)
+        if identity.unit == "instructions" and (
+            run.jitter or (lesson is None and self.invoke(inputs) != run)
+        ):
             raise LinkError(
                 "the target's counter does not count instructions",
                 hint="start the emulator with -icount shift=0",
             )
-        ops = [Fraction(0)] * identity.op_count
+        count = identity.op_count if lesson is None else 1 + max(r.op for r in run.records)
+        ops = [Fraction(0)] * count
         for record in run.records:
             ops[record.op] += max(record.ticks - run.overhead, Fraction(0)) * identity.per_tick
         total = max(run.ticks - len(run.records) * run.overhead, Fraction(0)) * identity.per_tick
         return Counts(identity.unit, round(total), tuple(round(op) for op in ops))
 
-    def high_water(self, inputs: Sequence[bytes | Fill]) -> HighWater:
+    def high_water(self, inputs: Sequence[bytes | Fill], lesson: Lesson | None = None) -> HighWater:
         """Run the model and find the highest byte of each arena, and the deepest of stack, that
         it touches.
 
@@ -181,7 +212,7 @@ class Client:
         arena = more = stack = 0
         for pattern in _PATTERNS:
             self._wire.request(wire.PAINT, bytes([pattern]))
-            self.invoke(inputs)
+            self.invoke(inputs, lesson=lesson)
             marks = struct.unpack(
                 "<III", self._sized(self._wire.request(wire.MARKS, bytes([pattern])), 12)
             )
@@ -231,9 +262,10 @@ class Client:
         inputs: Sequence[bytes | Fill],
         data: Sequence[bytes],
         fields: bytes,
+        lesson: Lesson | None,
         progress: Progress | None,
     ) -> bytes:
-        """Write or fill all inputs, then run the model at once; the answer."""
+        """Write or fill all inputs, then run the model at once, or a training step; the answer."""
         crc = 0
         for index, (item, expected) in enumerate(zip(inputs, data, strict=True)):
             crc = zlib.crc32(expected, crc)
@@ -241,7 +273,13 @@ class Client:
                 self.fill_input(index, item)
             else:
                 self.write_input(index, item, progress)
-        return self._wire.request(wire.INVOKE, struct.pack("<I", crc) + fields)
+        request = struct.pack("<I", crc) + fields
+        if lesson is None:
+            return self._wire.request(wire.INVOKE, request)
+        self._write(_TARGET_INPUT, lesson.target)
+        target = zlib.crc32(lesson.target)
+        more = struct.pack("<IfII", target, lesson.rate, lesson.seed, lesson.number)
+        return self._wire.request(wire.TRAIN, request + more)
 
     def _serve(self, data: bytes, fields: bytes, progress: Progress | None) -> bytes:
         """Run the model while it reads its input from here; the answer."""
@@ -250,7 +288,7 @@ class Client:
         answer = self._sized(
             self._wire.request(wire.INVOKE, request, served), wire.INVOKED_FORMAT.size
         )
-        if wire.INVOKED_FORMAT.unpack(answer)[-2:] != (served.crc, served.bytes):
+        if wire.INVOKED_FORMAT.unpack(answer)[-3:-1] != (served.crc, served.bytes):
             raise InputsLostError("what the target read of its input is not what was sent")
         return answer
 
@@ -269,10 +307,12 @@ class Client:
                 break
         return answer
 
-    def _invocation(self, answer: bytes, *, checksums: bool) -> Invocation:
+    def _invocation(self, answer: bytes, *, checksums: bool, learns: bool) -> Invocation:
         """What the answer to the last INVOKE or PUSH, and the records that it left, say."""
         answer = self._sized(answer, wire.INVOKED_FORMAT.size)
-        low, high, status, count, overhead, jitter, crc, size = wire.INVOKED_FORMAT.unpack(answer)
+        low, high, status, count, overhead, jitter, crc, size, loss = wire.INVOKED_FORMAT.unpack(
+            answer
+        )
         if status == wire.MORE:
             raise LinkError("the target wants more rows than its input has")
         if count > self.identity().record_capacity:
@@ -285,10 +325,12 @@ class Client:
             Record(op, output, length, check if checksums else None, ticks)
             for op, output, length, check, ticks in _RECORD_FORMAT.iter_unpack(self._read(_RECORDS))
         )
-        if len(records) != count or any(r.op >= self.identity().op_count for r in records):
+        most = self.identity().record_capacity if learns else self.identity().op_count
+        if len(records) != count or any(r.op >= most for r in records):
             raise LinkError("the target's records make no sense")
         ticks = high << 32 | low
-        return Invocation(records, ticks, Fraction(overhead, _CALIBRATIONS), jitter, size, crc)
+        overheads = Fraction(overhead, _CALIBRATIONS)
+        return Invocation(records, ticks, overheads, jitter, size, crc, loss)
 
     def _exactly(
         self, space: int, index: int, offset: int, size: int, progress: Progress | None

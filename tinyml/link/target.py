@@ -56,6 +56,18 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """What makes an inference a training step: what is to be learned, and how."""
+
+    target: bytes
+    """A label (int32), or the whole output (float32)."""
+    rate: float
+    seed: int
+    number: int
+    """Of the sample, from 0: it draws the random numbers, and says where a batch ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One output of one op, as observed while the model ran: at once, or in pieces."""
 
@@ -82,6 +94,8 @@ class Invocation:
     """Of an input that the model reads in pieces: all of them; else 0."""
     read_crc: int
     """CRC-32 of these, in the order in which they were read."""
+    loss: float
+    """Of a training step; else 0."""
 
 
 @dataclass(frozen=True, slots=True)

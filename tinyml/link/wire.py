@@ -11,9 +11,9 @@ from tinyml.errors import LinkError
 from tinyml.frame import decode, encode
 from tinyml.runners.stream import Stream
 
-PROTOCOL: Final = 5
+PROTOCOL: Final = 6
 
-HELLO, READ, WRITE, INVOKE, PAINT, MARKS, FILL, PUSH, SERVE = range(1, 10)
+HELLO, READ, WRITE, INVOKE, PAINT, MARKS, FILL, PUSH, SERVE, TRAIN = range(1, 11)
 _WANT, _BUSY, _FAULT, _ANSWER = 0x7D, 0x7E, 0x7F, 0x80
 
 MORE: Final = 2  # TINYML_MORE
@@ -27,7 +27,7 @@ _STATUS_NAMES: Final = {
     6: "a row of the input comes out of turn",
 }
 
-INVOKED_FORMAT: Final = struct.Struct("<IIhHIIII")
+INVOKED_FORMAT: Final = struct.Struct("<IIhHIIIIf")
 
 _NOISE_LIMIT: Final = 1 << 16
 _STACK_LIMIT_FAULT: Final = 1 << 20  # CFSR.STKOF of Armv8-M

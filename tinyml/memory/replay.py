@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph, Node
-from tinyml.kernels.call import Alias, KernelCall
+from tinyml.kernels.call import Alias, InPlace, KernelCall
 from tinyml.memory.plan import ALIGNMENT, FEED_STATE, Buffer, MemoryPlan, scratch_name
 
 _NOTHING = 0
@@ -129,6 +129,8 @@ class Replay:
         outputs = [self.whole(name) for name in node.outputs]
         if isinstance(call.loop, Alias):
             self._alias(node, inputs[0][1] if inputs else None, outputs)
+            if isinstance(call.loop, InPlace):
+                self._write_whole(outputs[0])  # who wants what was there before comes too late
         else:
             scratch = self.scratch(node)
             self.check_apart(label(node), call, inputs, outputs, scratch)

@@ -37,6 +37,7 @@ def command(
         *("-parallel", "none"),
         *("-nodefaults", "-no-user-config"),
         *("-chardev", f"socket,id=link,fd={serial_fd}"),
+        *("-serial", "null") * emulator.serial,
         *("-serial", "chardev:link"),
         *(emulator.icount if counting else ()),
         *(("-plugin", plugin) if plugin else ()),

@@ -4,14 +4,15 @@ import hashlib
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinyml.emit.project import Project
+from tinyml.emit.project import Project, library_file
 from tinyml.errors import BuildError, PlanError
-from tinyml.toolchain.compilers import find_compiler
+from tinyml.toolchain.arduino import sketch_recipe
+from tinyml.toolchain.recipe import Recipe, firmware_recipe, library_recipe, shared_recipe
 from tinyml.toolchain.sizes import Sizes, read_sizes
 
 _SECONDS = 600
@@ -62,56 +63,84 @@ def elf_path(project: Project) -> Path:
     return project.root.resolve() / "build" / name
 
 
-def build(project: Project, compiler: str = "auto") -> Firmware:
+def library_path(project: Project) -> Path:
+    """Where the shared library of a process board's `project` is, once it has been built."""
+    return project.root.resolve() / library_file(project.manifest.name)
+
+
+def build(project: Project, compiler: str = "auto", *, sketch: str = "") -> Firmware:
     """Builds `project` into its folder `build/`; `compiler` is as for `find_compiler`.
+
+    A library becomes a firmware where its ecosystem's core is installed (which brings its own
+    compiler); elsewhere all of its C is compiled, into one object. `sketch` is another program
+    of the library's than the one that serves the link, by its path.
 
     Raises MissingToolError without a compiler, BuildError when it refuses the
     code, PlanError when the firmware turns out larger than the board's memory.
     """
-    tool = find_compiler(project.board, compiler)
-    flags = tool.flags(project.board, project.include_dirs, project.optimize)
+    if project.board.kind != "library":
+        return _build(project, firmware_recipe(project, compiler), elf_path(project))
+    recipe = _SKETCHES[project.board.ecosystem](project, sketch)
+    if recipe is not None:
+        return _build(project, recipe, elf_path(project))
+    return _build(project, library_recipe(project, compiler), elf_path(project).with_suffix(".o"))
+
+
+_SKETCHES: dict[str, Callable[[Project, str], Recipe | None]] = {"arduino": sketch_recipe}
+"""What builds the firmware of a library, by ecosystem."""
+
+
+def build_library(project: Project, compiler: str = "auto") -> Path:
+    """Builds the model of a process board's `project` as a shared library; its path.
+
+    Errors as for `build`.
+    """
+    library = library_path(project)
+    _make(project, shared_recipe(project, compiler), library, "shared")
+    return library
+
+
+def _build(project: Project, recipe: Recipe, product: Path) -> Firmware:
+    _make(project, recipe, product, "objects")
+    sizes = read_sizes(product)
+    if project.board.harvard:  # tables are in the section of the instructions
+        tables = project.manifest.const_bytes
+        sizes = replace(sizes, code=sizes.code - tables, constants=sizes.constants + tables)
+    return Firmware(project, product, recipe.compiler, sizes)
+
+
+def _make(project: Project, recipe: Recipe, product: Path, folder: str) -> None:
+    """Follows the recipe, with the objects in `folder`."""
     root = project.root.resolve()
-    objects = root / "build" / "objects"
+    objects = root / "build" / folder
     objects.mkdir(parents=True, exist_ok=True)
-    elf = elf_path(project)
     # A build that fails leaves no firmware of an earlier one behind.
-    elf.unlink(missing_ok=True)
-    common = _digest(
-        [*tool.command, tool.version, *flags.compile],
+    product.unlink(missing_ok=True)
+    headers = _digest(
+        [recipe.compiler],
         (root / path for path in project.manifest.files if path.endswith(".h")),
     )
-    # Debug information tells no one where the project was built, and so is the same everywhere,
-    # as are the names of what is optimised over all files at once.
-    nowhere = f"-ffile-prefix-map={root}=."
-    command = (*tool.command, *flags.compile, nowhere, "-c")
 
     def compile_one(source: str) -> Path:
-        hot = flags.hot if source in project.hot_sources else ()
-        result = objects / f"{_digest([common, source, *hot], [root / source])}.o"
+        command = recipe.compile(source, "OBJECT")
+        result = objects / f"{_digest([headers, *command], [root / source])}.o"
         if not result.is_file():
             # No other build, nor an interrupted one, leaves half an object under this name.
             part = result.with_suffix(f".{os.getpid()}.part")
             try:
-                _run(
-                    (*command, *hot, f"-frandom-seed={source}", source, "-o", str(part)),
-                    root,
-                    source,
-                    project,
-                )
+                _run(recipe.compile(source, str(part.relative_to(root))), root, source, project)
                 part.replace(result)
             finally:
                 part.unlink(missing_ok=True)
         return result
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        compiled = list(pool.map(compile_one, project.sources))
+        compiled = list(pool.map(compile_one, recipe.sources))
     for stale in set(objects.glob("*.o")) - set(compiled):
         stale.unlink(missing_ok=True)
     paths = [str(path.relative_to(root)) for path in compiled]
-    target = str(elf.relative_to(root))
-    link = (*tool.command, *flags.link, nowhere, *paths, *flags.libraries, "-o", target)
-    _run(link, root, "the link", project)
-    return Firmware(project, elf, tool.version, read_sizes(elf))
+    for command in recipe.link(paths, str(product.relative_to(root))):
+        _run(command, root, "the link", project)
 
 
 def _digest(words: Iterable[str], files: Iterable[Path]) -> str:

@@ -33,6 +33,17 @@ def gradient_of(tensor: str) -> str:
     return f"d:{tensor}"
 
 
+def tensor_of(buffer: str) -> str:
+    """The tensor that a buffer of gradients or masks is about; any other is its own."""
+    kind, _, tensor = buffer.partition(":")
+    return tensor if kind in ("d", "g", "mask") else buffer
+
+
+def parameter_of(buffer: str) -> str:
+    """The parameter that is changed, or about which something is remembered."""
+    return buffer.removeprefix(_momentum(""))
+
+
 @dataclass(frozen=True, slots=True)
 class _Arrived:
     """A gradient: of every pixel, or of every patch of `grid` (then not yet masked)."""

@@ -4,7 +4,7 @@ The forward pass of an int8 head is the int8 reference; everything in float32 fo
 rules of `floats`, so that a target that keeps them too has the same parameters, bit for bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import singledispatch
 from math import prod
@@ -28,6 +28,9 @@ from tinyml.train.tail import Tail
 
 Values = npt.NDArray[Any]
 """Arrays whose types the program says."""
+
+
+Watcher = Callable[[int, Mapping[str, Values]], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,17 +95,20 @@ def train_step(
     target: Values,
     rate: float,
     seed: int = 0,
+    watch: Watcher | None = None,
 ) -> Outcome:
     """One sample: `start` is what `boundary` gave.
 
     Parameters change with the last sample of a batch. `target` is the label, int32 [1], or
     float32 of the output's shape; `rate` is rounded to float32. The same arguments give the
-    same bits.
+    same bits. `watch` is told of the values after every step, by its index.
     """
     values = {**state.parameters, **state.momenta, **start, TARGET: target}
     run_ = _Run(tail, program, state, values, np.float32(rate), seed)
-    for step in program.steps:
+    for index, step in enumerate(program.steps):
         _execute(step, run_)
+        if watch is not None:
+            watch(index, run_.values)
     after = State(
         state.step + 1,
         {name: run_.values[name] for name in state.parameters},

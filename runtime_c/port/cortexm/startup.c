@@ -32,11 +32,11 @@ __attribute__((section(".vectors"), used)) static const vector_table vectors = {
 void tinyml_port_reset(void) {
 #if defined(__ARM_FP) || defined(__ARM_PCS_VFP) /* Zig defines only the latter */
   SCB_CPACR |= 0xFu << 20;                      /* full access to the floating-point unit */
-  __asm volatile("dsb\n isb" ::: "memory");
+  BARRIER();
 #endif
 #if defined(TINYML_PORT_LOW_OVERHEAD_LOOPS)
   SCB_CCR |= 1u << 19; /* LOB. Board data says so: GCC 12 has no macro for Armv8.1-M */
-  __asm volatile("dsb\n isb" ::: "memory");
+  BARRIER();
 #endif
 #if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)
   __asm volatile("msr msplim, %0" ::"r"(tinyml_stack_limit));

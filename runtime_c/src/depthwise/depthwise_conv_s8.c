@@ -29,13 +29,13 @@ static window window_at(const tinyml_depthwise_conv_s8_op *op, const tinyml_span
 /* The sum of output channel `channel`, fed by input channel `in_channel`. */
 static int32_t sum1(const tinyml_depthwise_conv_s8_op *op, const window *at,
                     const int8_t *const *rows, int32_t in_channel, int32_t channel) {
-  const int8_t *row_weights = op->filters.weights + at->weights + channel;
+  const TINYML_FLASH int8_t *row_weights = op->filters.weights + at->weights + channel;
   const int32_t zero_point = op->input_zero_point;
   int32_t a = 0;
   for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
     if (rows[ky] != NULL) {
       const int8_t *x = rows[ky] + at->offset + in_channel;
-      const int8_t *w = row_weights;
+      const TINYML_FLASH int8_t *w = row_weights;
       for (int32_t i = at->taps; i > 0; --i, x += at->step, w += at->out_channels) {
         a += (*x - zero_point) * *w;
       }
@@ -49,13 +49,13 @@ static int32_t sum1(const tinyml_depthwise_conv_s8_op *op, const window *at,
 static inline void sum4(const tinyml_depthwise_conv_s8_op *op, const window *at,
                         const int8_t *const *rows, int32_t in_channel, int32_t channel,
                         int32_t lane, int32_t sums[4]) {
-  const int8_t *row_weights = op->filters.weights + at->weights + channel;
+  const TINYML_FLASH int8_t *row_weights = op->filters.weights + at->weights + channel;
   const int32_t zero_point = op->input_zero_point;
   int32_t a = 0, b = 0, c = 0, d = 0;
   for (int32_t ky = 0; ky < op->kernel_height; ++ky) {
     if (rows[ky] != NULL) {
       const int8_t *x = rows[ky] + at->offset + in_channel;
-      const int8_t *w = row_weights;
+      const TINYML_FLASH int8_t *w = row_weights;
       for (int32_t i = at->taps; i > 0; --i, x += at->step, w += at->out_channels) {
         a += (x[0] - zero_point) * w[0];
         b += (x[lane] - zero_point) * w[1];

@@ -2,8 +2,8 @@
 #include "tinyml_kernels.h"
 
 static int32_t sum_of(const tinyml_mean_s8_op *op, const int8_t *in) {
-  const int32_t *n = op->reduced_sizes;
-  const int32_t *stride = op->reduced_strides;
+  const TINYML_FLASH int32_t *n = op->reduced_sizes;
+  const TINYML_FLASH int32_t *stride = op->reduced_strides;
   int32_t sum = 0;
   for (int32_t i = 0; i < n[0]; ++i) {
     for (int32_t j = 0; j < n[1]; ++j) {
@@ -15,8 +15,8 @@ static int32_t sum_of(const tinyml_mean_s8_op *op, const int8_t *in) {
 }
 
 void tinyml_mean_s8(const tinyml_mean_s8_op *op, const int8_t *in, int8_t *out) {
-  const int32_t *n = op->kept_sizes;
-  const int32_t *stride = op->kept_strides;
+  const TINYML_FLASH int32_t *n = op->kept_sizes;
+  const TINYML_FLASH int32_t *stride = op->kept_strides;
   for (int32_t i = 0; i < n[0]; ++i) {
     for (int32_t j = 0; j < n[1]; ++j) {
       for (int32_t k = 0; k < n[2]; ++k) {

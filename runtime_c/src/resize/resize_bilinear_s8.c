@@ -2,8 +2,8 @@
 
 void tinyml_resize_bilinear_s8(const tinyml_resize_bilinear_s8_op *op, const tinyml_span *span,
                                const int8_t *const *rows, int8_t *out, int32_t y) {
-  const int32_t one = 1 << 10;
-  const int32_t half = 1 << 19;
+  const int32_t one = (int32_t)1 << 10;
+  const int32_t half = (int32_t)1 << 19;
   const int32_t lower = op->y_weights[y];
   const int32_t upper = one - lower;
   for (int32_t x = 0; x < span->out_width; ++x) {
@@ -16,7 +16,7 @@ void tinyml_resize_bilinear_s8(const tinyml_resize_bilinear_s8_op *op, const tin
       const int32_t blend =
           (rows[0][left + c] * left_weight + rows[0][right + c] * right_weight) * upper +
           (rows[1][left + c] * left_weight + rows[1][right + c] * right_weight) * lower;
-      *out++ = (int8_t)((blend + (blend > 0 ? half : -half)) / (1 << 20));
+      *out++ = (int8_t)((blend + (blend > 0 ? half : -half)) / ((int32_t)1 << 20));
     }
   }
 }

@@ -7,7 +7,7 @@
 static int32_t exp_quarter_q0(int32_t a_q0) {
   const int32_t exp_minus_eighth_q0 = 1895147668;
   const int32_t third_q0 = 715827883;
-  const int32_t x = a_q0 + (1 << 28);
+  const int32_t x = a_q0 + ((int32_t)1 << 28);
   const int32_t x2 = tinyml_high_mul(x, x);
   const int32_t x3 = tinyml_high_mul(x2, x);
   const int32_t x4 = tinyml_high_mul(x2, x2);
@@ -19,10 +19,10 @@ static int32_t exp_quarter_q0(int32_t a_q0) {
 
 /* exp(a) for a <= 0 in Q5: the quarters are factors from a table */
 static int32_t exp_q0(int32_t a_q5) {
-  static const int32_t exp_minus_pot_q0[] = {
+  static const TINYML_FLASH int32_t exp_minus_pot_q0[] = {
       /* exp(-2^k), k = -2 .. 4 */
       1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
-  const int32_t quarter_q5 = 1 << 24;
+  const int32_t quarter_q5 = (int32_t)1 << 24;
   if (a_q5 == 0) return INT32_MAX;
   const int32_t fraction_q5 = (a_q5 & (quarter_q5 - 1)) - quarter_q5;
   const int32_t quarters_q5 = tinyml_sub(fraction_q5, a_q5);
@@ -35,7 +35,7 @@ static int32_t exp_q0(int32_t a_q5) {
 
 /* 1 / (1 + a) for a in [0, 1): Newton-Raphson division */
 static int32_t one_over_one_plus_q0(int32_t a_q0) {
-  const int32_t one_q2 = 1 << 29;
+  const int32_t one_q2 = (int32_t)1 << 29;
   const int32_t half_denominator_q0 = (int32_t)(((uint32_t)a_q0 + (uint32_t)INT32_MAX + 1) >> 1);
   /* 48/17 - 32/17 * d */
   int32_t x_q2 = 1515870810 + tinyml_high_mul(half_denominator_q0, -1010580540);

@@ -1,0 +1,69 @@
+"""Starts the worker, keeps what it prints, and turns what went wrong into an error."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import tinyml
+from tinyml import errors
+from tinyml.convert.job import ConvertJob, RunJob
+from tinyml.errors import ConvertError, TinymlError
+
+LOG_LINES = 30
+"""Of what a failed worker printed, these last ones are kept."""
+
+
+def run_worker(job: ConvertJob | RunJob, what: str) -> None:
+    """Does the job in a process of its own; `what` says in messages what could not be done.
+
+    Raises the worker's own error, or ConvertError with its last lines of output.
+    """
+    with tempfile.TemporaryDirectory(prefix="tinyml-") as folder:
+        request, answer = Path(folder, "job.json"), Path(folder, "answer.json")
+        request.write_text(json.dumps({"task": type(job).__name__, **asdict(job)}))
+        done = subprocess.run(
+            [sys.executable, "-m", "tinyml.convert.worker", str(request), str(answer)],
+            cwd=folder,
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        values = json.loads(answer.read_text()) if answer.is_file() else None
+    log = tuple(done.stdout.decode(errors="replace").splitlines()[-LOG_LINES:])
+    if values is None:
+        raise ConvertError(f"{what}: {_ended(done.returncode)}", log=log)
+    if "failure" in values:
+        first = next(iter(values["failure"].splitlines()), "")
+        raise ConvertError(f"{what}: {first}", log=log)
+    if values:
+        kind = getattr(errors, values["kind"], TinymlError)
+        raise kind(values["what"], hint=values["hint"])
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """That of this process, set so that the same job gives the same bytes, without noise."""
+    package = str(Path(tinyml.__file__).resolve().parents[1])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONHASHSEED": "0",
+        "CUDA_VISIBLE_DEVICES": "",
+        "KERAS_BACKEND": "tensorflow",
+        "KERAS_HOME": folder,
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+    }
+
+
+def _ended(status: int) -> str:
+    if status < 0:
+        return f"the converter crashed ({signal.Signals(-status).name})"
+    return f"the converter ended with status {status}"
