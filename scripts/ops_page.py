@@ -122,9 +122,9 @@ takes; `bool` is a byte that is 0 or 1. Kernels that need an instruction set ser
 
 ## Not there
 
-{len(MISSING)} more built-in operators of TFLite Micro are refused at import, with their name and
-the names of their tensors, before a line of C is written; so are custom operators (those of its signal
-library among them).
+{len(MISSING)} more built-in operators of TFLite Micro are refused at import, with their name
+and the names of their tensors, before a line of C is written; so are custom operators (those of
+its signal library among them).
 
 | operator | why |
 |---|---|
