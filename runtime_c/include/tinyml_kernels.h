@@ -108,6 +108,50 @@ typedef struct {
 void tinyml_conv_1x1_s8(const tinyml_conv_1x1_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
 
+/* Transposed convolution, int8, rows (rows[kernel_height]): row i of the kernel lies on rows[i],
+ * NULL where no input row does. weights: OHWI; biases may be NULL. */
+typedef struct {
+  int32_t in_channels;
+  int32_t out_channels;
+  int32_t kernel_height;
+  int32_t kernel_width;
+  int32_t stride_x;
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  int32_t act_min;
+  int32_t act_max;
+  const int8_t *weights;
+  const int32_t *biases;
+  const int32_t *multipliers;
+  const int32_t *shifts;
+} tinyml_transpose_conv_s8_op;
+
+void tinyml_transpose_conv_s8(const tinyml_transpose_conv_s8_op *op, const tinyml_span *span,
+                              const int8_t *const *rows, int8_t *out);
+
+/* Products of matrices, int8, whole: TINYML_BATCH_MATMUL_RANK outer dimensions with the operands'
+ * strides along them (0: the same matrix again), then rows by columns of sums over depth. */
+#define TINYML_BATCH_MATMUL_RANK 3
+typedef struct {
+  const int32_t *sizes;
+  const int32_t *a_strides;
+  const int32_t *b_strides;
+  int32_t rows;
+  int32_t columns;
+  int32_t depth;
+  int32_t a_row_stride;
+  int32_t a_depth_stride;
+  int32_t b_column_stride;
+  int32_t b_depth_stride;
+  int32_t a_zero_point;
+  int32_t b_zero_point;
+  int32_t output_zero_point;
+  tinyml_scale output;
+} tinyml_batch_matmul_s8_op;
+
+void tinyml_batch_matmul_s8(const tinyml_batch_matmul_s8_op *op, const int8_t *a, const int8_t *b,
+                            int8_t *out);
+
 /* What becomes of sums in the kernels for cores with the DSP extension. */
 typedef struct {
   int32_t channels;
@@ -573,6 +617,27 @@ void tinyml_add_s8_mve(const tinyml_add_s8_op *op, const tinyml_span *span,
 void tinyml_sub_s8(const tinyml_add_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
 
+/* (a - b) * (a - b); output.shift <= 0 */
+void tinyml_squared_difference_s8(const tinyml_add_s8_op *op, const tinyml_span *span,
+                                  const int8_t *const *rows, int8_t *out);
+
+/* Which of two numbers is larger, each shifted by left_shift and rescaled: one byte, `less`,
+ * `equal` or `greater` as a is. */
+typedef struct {
+  tinyml_broadcast shape;
+  int32_t a_zero_point;
+  int32_t b_zero_point;
+  int32_t left_shift;
+  tinyml_scale a;
+  tinyml_scale b;
+  int32_t less;
+  int32_t equal;
+  int32_t greater;
+} tinyml_compare_s8_op;
+
+void tinyml_compare_s8(const tinyml_compare_s8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
+
 /* a * b, rescaled */
 typedef struct {
   tinyml_broadcast shape;
@@ -698,14 +763,24 @@ void tinyml_copy_row(const tinyml_copy_row_op *op, const tinyml_span *span,
                      const int8_t *const *rows, int8_t *out);
 
 /* Split, whole, the inverse of a concatenation: `count` outputs (`int8_t *`) follow `in`; each gets
- * `part_bytes` in turn, `repeats` times. */
+ * its `bytes` in turn, `repeats` times. */
 typedef struct {
   int32_t repeats;
   int32_t count;
-  int32_t part_bytes;
+  const int32_t *bytes;
 } tinyml_split_op;
 
 void tinyml_split(const tinyml_split_op *op, const int8_t *in, ...);
+
+/* Rows of a table by their indices, whole; an index outside the table gives its nearest row. */
+typedef struct {
+  int32_t count;
+  int32_t rows;
+  int32_t row_bytes;
+} tinyml_gather_rows_op;
+
+void tinyml_gather_rows(const tinyml_gather_rows_op *op, const int32_t *indices,
+                        const int8_t *table, int8_t *out);
 
 /* Copies a strided view into a dense tensor, whole: the output's element [i0, i1, ...] is the input
  * element offset + i0 * strides[0] + i1 * strides[1] + ...; sizes and strides have
@@ -807,6 +882,21 @@ typedef struct {
 } tinyml_arg_max_s8_op;
 
 void tinyml_arg_max_s8(const tinyml_arg_max_s8_op *op, const int8_t *in, int32_t *out);
+
+/* Index of the first minimum. */
+void tinyml_arg_min_s8(const tinyml_arg_max_s8_op *op, const int8_t *in, int32_t *out);
+
+/* Extrema over any dimensions, int8, whole; the lists are those of tinyml_mean_s8_op. */
+typedef struct {
+  const int32_t *kept_sizes;
+  const int32_t *kept_strides;
+  const int32_t *reduced_sizes;
+  const int32_t *reduced_strides;
+} tinyml_reduce_s8_op;
+
+void tinyml_reduce_max_s8(const tinyml_reduce_s8_op *op, const int8_t *in, int8_t *out);
+
+void tinyml_reduce_min_s8(const tinyml_reduce_s8_op *op, const int8_t *in, int8_t *out);
 
 /* Softmax over the last dimension of [rows, depth], int8 to int8 (scale 1/256, zero point -128),
  * whole, in place. Differences to the maximum below diff_min count as nothing. depth < 4096. */

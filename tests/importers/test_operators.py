@@ -239,6 +239,36 @@ def test_strided_slice_means_what_tflm_means(case) -> None:
     np.testing.assert_array_equal(np.reshape(found, op.shape), sliced(feed, op))
 
 
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.data())
+def test_slice_and_reverse_mean_what_tflm_means(data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=4)))
+    x = activation("x", shape)
+    feed = np.arange(np.prod(shape)).astype(np.int8).reshape(shape)
+    if data.draw(st.booleans()):
+        begin = [data.draw(st.integers(0, n - 1)) for n in shape]
+        sizes = [
+            data.draw(st.sampled_from((-1, n - at))) if data.draw(st.booleans()) else 1
+            for n, at in zip(shape, begin, strict=True)
+        ]
+        taken = tuple(
+            n - at if size == -1 else size for n, at, size in zip(shape, begin, sizes, strict=True)
+        )
+        operands = [x, integers("begin", begin), integers("sizes", sizes)]
+        written = write_operator(
+            "SLICE", operands, [activation("y", taken)], schema.SliceOptionsT()
+        )
+    else:
+        first = data.draw(st.integers(0, len(shape) - 1))
+        axes = list(range(first, data.draw(st.integers(first, len(shape) - 1)) + 1))
+        operands = [x, integers("axes", axes)]
+        options = schema.ReverseV2OptionsT()
+        written = write_operator("REVERSE_V2", operands, [activation("y", shape)], options)
+    graph = read(written, "m")
+    (found,) = run(graph, {"x": feed}).values()
+    np.testing.assert_array_equal(found, run_tflm(written, [feed])[0])
+
+
 def test_strided_slice_with_lengths_for_ends() -> None:
     """The `offset` option: an end counts from its begin."""
     operands = [

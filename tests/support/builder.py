@@ -72,8 +72,8 @@ class GraphBuilder:
         dtype: DType = DType.INT8,
         name: str | None = None,
     ) -> str:
-        """A graph input; a random quantisation when none is given (none for float32)."""
-        if quant is None and dtype is not DType.FLOAT32:
+        """A graph input; a random quantisation when none is given (none for float32 and int32)."""
+        if quant is None and dtype not in (DType.FLOAT32, DType.INT32):
             quant = self.quant()
         name = self._tensor(shape, dtype, quant, name=name)
         self.inputs.append(name)

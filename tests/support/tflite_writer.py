@@ -257,6 +257,25 @@ def _convolution(graph: Graph, node: Node) -> _Written:
     return _Written(_code(op.kind), 3, node.inputs, options)
 
 
+@_writes(ops.TransposeConv)
+def _transpose_conv(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    (y,) = graph.results(node)
+    x, w, *bias = node.inputs
+    kernel = graph.tensors[w or ""].shape[1:3]
+    options = schema.TransposeConvOptionsT()
+    options.padding = _padding(y.shape, kernel, op.stride, (1, 1), op.pads)
+    options.strideH, options.strideW = op.stride
+    present = tuple(name for name in bias if name is not None)
+    return _Written(_code(op.kind), 3, (_ints(*y.shape), w, x, *present), options)
+
+
+@_writes(ops.BatchMatMul)
+def _batch_matmul(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    return _Written(_code(op.kind), 2, node.inputs, schema.BatchMatMulOptionsT(op.adj_x, op.adj_y))
+
+
 @_writes(ops.FullyConnected)
 def _fully_connected(graph: Graph, node: Node) -> _Written:
     op: _Op = node.op
@@ -288,10 +307,17 @@ def _extremum(graph: Graph, node: Node) -> _Written:
     return _Written(_code(node.op.kind), 2, node.inputs, schema.MaximumMinimumOptionsT())
 
 
-@_writes(ops.Prelu, ops.Relu, ops.Relu6, ops.Logistic, ops.Tanh)
+@_writes(ops.Prelu, ops.Relu, ops.Relu6, ops.Logistic, ops.Tanh, ops.Elu, ops.Rsqrt)
 def _without_options(graph: Graph, node: Node) -> _Written:
-    version = 1 if isinstance(node.op, ops.Prelu) else 2
+    version = 2 if isinstance(node.op, ops.Relu | ops.Relu6 | ops.Logistic | ops.Tanh) else 1
     return _Written(_code(node.op.kind), version, node.inputs)
+
+
+@_writes(ops.Abs, ops.SquaredDifference, ops.LogicalAnd, ops.LogicalOr, ops.LogicalNot)
+@_writes(*ops.COMPARISONS)
+def _with_empty_options(graph: Graph, node: Node) -> _Written:
+    options = getattr(schema, f"{type(node.op).__name__}OptionsT")()
+    return _Written(_code(node.op.kind), 1, node.inputs, options)
 
 
 @_writes(ops.LeakyRelu)
@@ -321,7 +347,7 @@ def _dequantize(graph: Graph, node: Node) -> _Written:
     return _Written(_code(node.op.kind), 2, node.inputs, schema.DequantizeOptionsT())
 
 
-@_writes(ops.Mean)
+@_writes(ops.Mean, ops.ReduceMax, ops.ReduceMin)
 def _mean(graph: Graph, node: Node) -> _Written:
     op: _Op = node.op
     options = schema.ReducerOptionsT(op.keep_dims)
@@ -365,6 +391,50 @@ def _split(graph: Graph, node: Node) -> _Written:
     return _Written(_code(op.kind), 2, operands, schema.SplitOptionsT(op.count))
 
 
+@_writes(ops.SplitV)
+def _split_v(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    operands = (*node.inputs, _ints(*op.sizes), _scalar(op.axis))
+    return _Written(_code(op.kind), 2, operands, schema.SplitVOptionsT(len(op.sizes)))
+
+
+@_writes(ops.Pack)
+def _pack(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = schema.PackOptionsT(len(node.inputs), op.axis)
+    return _Written(_code(op.kind), 2, node.inputs, options)
+
+
+@_writes(ops.Unpack)
+def _unpack(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    return _Written(_code(op.kind), 2, node.inputs, schema.UnpackOptionsT(op.count, op.axis))
+
+
+@_writes(ops.BroadcastTo)
+def _broadcast_to(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    operands = (*node.inputs, _ints(*op.shape))
+    return _Written(_code(op.kind), 3, operands, schema.BroadcastToOptionsT())
+
+
+@_writes(ops.SpaceToDepth, ops.DepthToSpace)
+def _blocks(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = getattr(schema, f"{type(op).__name__}OptionsT")(op.block)
+    return _Written(_code(op.kind), 2, node.inputs, options)
+
+
+@_writes(ops.Gather)
+def _gather(graph: Graph, node: Node) -> _Written:
+    """Of rows of a constant matrix EMBEDDING_LOOKUP, of others GATHER."""
+    indices, rows = node.inputs
+    table = graph.tensors[rows or ""]
+    if table.is_const and len(table.shape) == 2 and len(graph.tensors[indices or ""].shape) == 1:
+        return _Written(_code("EMBEDDING_LOOKUP"), 1, node.inputs)
+    return _Written(_code("GATHER"), 2, (rows, indices), schema.GatherOptionsT())
+
+
 @_writes(ops.StridedSlice)
 def _strided_slice(graph: Graph, node: Node) -> _Written:
     op: _Op = node.op
@@ -404,8 +474,8 @@ def _resize(graph: Graph, node: Node) -> _Written:
     return _Written(_code(op.kind), 3, (*node.inputs, _ints(*op.size)), options)
 
 
-@_writes(ops.ArgMax)
+@_writes(ops.ArgMax, ops.ArgMin)
 def _arg_max(graph: Graph, node: Node) -> _Written:
     op: _Op = node.op
-    options = schema.ArgMaxOptionsT(schema.TensorType.INT32)
+    options = getattr(schema, f"{type(op).__name__}OptionsT")(schema.TensorType.INT32)
     return _Written(_code(op.kind), 2, (*node.inputs, _scalar(op.axis)), options)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinyml.importers.call import Call, RefusalError
 from tinyml.importers.tflite_file import FileOperator
-from tinyml.importers.tflite_ops import RESOLVERS, Call, RefusalError
+from tinyml.importers.tflite_ops import RESOLVERS
 from tinyml.ir.graph import Array, DType, Tensor
 from tinyml.ir.ops import StridedSlice
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from tinyml.errors import GraphError, ModelError, UnsupportedError, UnsupportedOp
+from tinyml.importers.call import Call, RefusalError
 from tinyml.importers.names import Namer, node_name, printable
 from tinyml.importers.shapes import shape_value
 from tinyml.importers.tflite_file import FileGraph, FileOperator, read_file
-from tinyml.importers.tflite_ops import RESOLVERS, Call, RefusalError
+from tinyml.importers.tflite_ops import RESOLVERS
 from tinyml.importers.tflite_tensors import Unusable, tensors_of
 from tinyml.ir.check import check
 from tinyml.ir.graph import Graph, Node, Tensor

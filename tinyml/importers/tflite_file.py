@@ -28,10 +28,13 @@ def _fields(*fields: Scalar | Vector) -> dict[int, Field]:
 _OPTIONS: Schema = {
     "AddOptions": _fields(_BYTE),
     "ArgMaxOptions": _fields(_BYTE),
+    "BatchMatMulOptions": _fields(_BYTE, _BYTE, _BYTE),
     "ConcatenationOptions": _fields(_INT, _BYTE),
     "Conv2DOptions": _fields(_BYTE, _INT, _INT, _BYTE, _INT, _INT),
+    "DepthToSpaceOptions": _fields(_INT),
     "DepthwiseConv2DOptions": _fields(_BYTE, _INT, _INT, _INT, _BYTE, _INT, _INT),
     "FullyConnectedOptions": _fields(_BYTE, _BYTE, _BYTE),
+    "GatherOptions": _fields(_INT, _INT),
     "LeakyReluOptions": _fields(_INT),
     "MulOptions": _fields(_BYTE),
     "PackOptions": _fields(_INT, _INT),
@@ -41,10 +44,14 @@ _OPTIONS: Schema = {
     "ResizeBilinearOptions": {2: _BYTE, 3: _BYTE},
     "ResizeNearestNeighborOptions": _fields(_BYTE, _BYTE),
     "SoftmaxOptions": _fields(_INT),
+    "SpaceToDepthOptions": _fields(_INT),
     "SplitOptions": _fields(_INT),
+    "SplitVOptions": _fields(_INT),
     "SqueezeOptions": _fields(_INTS),
     "StridedSliceOptions": _fields(_INT, _INT, _INT, _INT, _INT, _BYTE),
     "SubOptions": _fields(_BYTE),
+    "TransposeConvOptions": _fields(_BYTE, _INT, _INT, _BYTE),
+    "UnpackOptions": _fields(_INT, _INT),
 }
 """The option tables that are read, with the sizes of their fields."""
 

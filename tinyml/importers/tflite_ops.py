@@ -6,113 +6,12 @@ operator, add its resolver to `RESOLVERS`, the name of its options table, and th
 fields of that table in `tflite_file`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import isfinite, prod
-from typing import Any
-
 import tflite
 
-from tinyml.errors import ModelError
-from tinyml.importers.strided_slice import Masks, resolve
+from tinyml.importers import tflite_moves
+from tinyml.importers.call import Call, RefusalError, Resolved, Resolver
 from tinyml.ir import ops
-from tinyml.ir.graph import DType, Shape, Tensor
-
-_MAX_ATTRIBUTE = 64
-"""Elements of the largest sensible attribute, a few numbers per dimension."""
-
-
-class RefusalError(Exception):
-    """The operator is sound but has a form that cannot be deployed; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One operator of the file with its tensors."""
-
-    kind: str
-    options: Any
-    """The accessor of its options table."""
-    operands: tuple[Tensor | None, ...]
-    results: tuple[Tensor, ...]
-
-    def damaged(self, reason: str) -> ModelError:
-        """The error for an operator that says something impossible."""
-        place = f" '{self.results[0].name}'" if self.results else ""
-        return ModelError(f"{self.kind}{place}: {reason}")
-
-    def tensor(self, index: int) -> Tensor:
-        """An operand that must be present."""
-        operand = self.operands[index] if index < len(self.operands) else None
-        if operand is None:
-            raise self.damaged(f"operand {index} is missing")
-        return operand
-
-    def ranked(self, index: int, rank: int) -> Tensor:
-        """An operand with `rank` dimensions."""
-        tensor = self.tensor(index)
-        if len(tensor.shape) != rank:
-            raise self.damaged(
-                f"tensor '{tensor.name}' has {len(tensor.shape)} dimensions, not {rank}"
-            )
-        return tensor
-
-    def integers(self, index: int, what: str) -> tuple[int, ...]:
-        """The elements of a constant operand that is an attribute."""
-        tensor = self.tensor(index)
-        if not tensor.is_const:
-            raise RefusalError(f"its {what}, tensor '{tensor.name}', is computed at run time")
-        if tensor.dtype not in (DType.INT32, DType.INT64) or tensor.size > _MAX_ATTRIBUTE:
-            raise self.damaged(
-                f"its {what}, tensor '{tensor.name}', is {tensor.dtype.value} {tensor.shape}"
-            )
-        return tuple(int(value) for value in tensor.values.reshape(-1))
-
-    def integer(self, index: int, what: str) -> int:
-        """The only element of a constant operand."""
-        found = self.integers(index, what)
-        if len(found) != 1:
-            raise self.damaged(f"its {what} has {len(found)} elements")
-        return found[0]
-
-    def stated(self, field: str) -> tuple[int, ...]:
-        """The elements of a vector among the options."""
-        count = getattr(self.options, f"{field}Length")()
-        if count > _MAX_ATTRIBUTE:
-            raise self.damaged(f"{count} elements in its options")
-        return tuple(int(getattr(self.options, field)(i)) for i in range(count))
-
-    def axis(self, axis: int, rank: int) -> int:
-        """A dimension of `rank`, counted from the front."""
-        if not -rank <= axis < rank:
-            raise self.damaged(f"axis {axis} does not exist in {rank} dimensions")
-        return axis % rank
-
-    def finite(self, value: float, what: str) -> float:
-        """An option that must be a number."""
-        if not isfinite(value):
-            raise self.damaged(f"its {what} is {value}")
-        return value
-
-    def activation(self) -> ops.Activation:
-        """The fused activation of the options."""
-        code = self.options.FusedActivationFunction()
-        name = _ACTIVATION_NAMES.get(code, f"{code}")
-        if name not in ops.Activation.__members__:
-            raise RefusalError(f"fused activation {name} is not supported")
-        return ops.Activation[name]
-
-    def all_operands(self) -> tuple[int, ...]:
-        """The positions of all operands."""
-        return tuple(range(len(self.operands)))
-
-
-Resolved = tuple[ops.Op, tuple[int, ...]]
-Resolver = Callable[[Call], Resolved]
-
-_ACTIVATION_NAMES = {
-    code: name for name, code in vars(tflite.ActivationFunctionType).items() if name.isupper()
-}
+from tinyml.ir.graph import Shape
 
 
 def _same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -123,10 +22,10 @@ def _same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int,
 
 
 def _window(
-    call: Call, kernel: Shape, dilation: tuple[int, int] = (1, 1)
+    call: Call, x: Shape, kernel: Shape, dilation: tuple[int, int] = (1, 1)
 ) -> tuple[tuple[int, int], ops.Pads]:
-    """Stride and pads of a convolution or pool over operand 0."""
-    options, (_, height, width, _) = call.options, call.ranked(0, 4).shape
+    """Stride and pads of a convolution or pool over a map of shape `x`."""
+    options, (_, height, width, _) = call.options, x
     stride = (options.StrideH(), options.StrideW())
     if min(*stride, *dilation, *kernel) < 1:
         raise call.damaged(f"stride {stride}, dilation {dilation}, window {kernel}")
@@ -141,7 +40,7 @@ def _window(
 
 def _conv(call: Call) -> Resolved:
     dilation = (call.options.DilationHFactor(), call.options.DilationWFactor())
-    stride, pads = _window(call, call.ranked(1, 4).shape[1:3], dilation)
+    stride, pads = _window(call, call.ranked(0, 4).shape, call.ranked(1, 4).shape[1:3], dilation)
     op = ops.Conv2D(stride, pads, call.activation(), dilation)
     return op, call.all_operands()
 
@@ -149,7 +48,7 @@ def _conv(call: Call) -> Resolved:
 def _depthwise(call: Call) -> Resolved:
     dilation = (call.options.DilationHFactor(), call.options.DilationWFactor())
     x, weights = call.ranked(0, 4), call.ranked(1, 4)
-    stride, pads = _window(call, weights.shape[1:3], dilation)
+    stride, pads = _window(call, x.shape, weights.shape[1:3], dilation)
     # The option is redundant, and newer converters leave it 0.
     multiplier = weights.shape[3] // x.shape[3]
     stated = call.options.DepthMultiplier()
@@ -159,6 +58,24 @@ def _depthwise(call: Call) -> Resolved:
             f"output channels"
         )
     op = ops.DepthwiseConv2D(stride, pads, call.activation(), dilation, multiplier)
+    return op, call.all_operands()
+
+
+def _transpose_conv(call: Call) -> Resolved:
+    """The first operand is the result's shape; pads are those of the convolution from there."""
+    if call.activation() is not ops.Activation.NONE:
+        raise RefusalError("a fused activation is not supported here")
+    size = call.integers(0, "output shape")
+    if len(size) != 4:
+        raise call.damaged(f"its output shape is {size}")
+    kernel = call.ranked(1, 4).shape[1:3]
+    stride, pads = _window(call, size, kernel)
+    op = ops.TransposeConv((size[1], size[2]), stride, pads)
+    return op, (2, 1, *range(3, len(call.operands)))
+
+
+def _batch_matmul(call: Call) -> Resolved:
+    op = ops.BatchMatMul(call.options.AdjX(), call.options.AdjY())
     return op, call.all_operands()
 
 
@@ -172,7 +89,7 @@ def _fully_connected(call: Call) -> Resolved:
 def _pool(kind: type[ops.AveragePool2D] | type[ops.MaxPool2D]) -> Resolver:
     def resolver(call: Call) -> Resolved:
         kernel = (call.options.FilterHeight(), call.options.FilterWidth())
-        stride, pads = _window(call, kernel)
+        stride, pads = _window(call, call.ranked(0, 4).shape, kernel)
         return kind(stride, pads, call.activation(), kernel), call.all_operands()
 
     return resolver
@@ -202,100 +119,13 @@ def _softmax(call: Call) -> Resolved:
     return ops.Softmax(call.finite(call.options.Beta(), "beta")), call.all_operands()
 
 
-def _mean(call: Call) -> Resolved:
-    rank = len(call.tensor(0).shape)
-    axes = {call.axis(axis, rank) for axis in call.integers(1, "list of axes")}
-    return ops.Mean(tuple(sorted(axes)), call.options.KeepDims()), (0,)
+def _reduce(kind: type[ops.Mean] | type[ops.ReduceMax] | type[ops.ReduceMin]) -> Resolver:
+    def resolver(call: Call) -> Resolved:
+        rank = len(call.tensor(0).shape)
+        axes = {call.axis(axis, rank) for axis in call.integers(1, "list of axes")}
+        return kind(tuple(sorted(axes)), call.options.KeepDims()), (0,)
 
-
-def _paddings(call: Call) -> tuple[tuple[int, int], ...]:
-    rank, flat = len(call.tensor(0).shape), call.integers(1, "list of paddings")
-    if len(flat) != 2 * rank:
-        raise call.damaged(f"{len(flat)} paddings for {rank} dimensions")
-    return tuple(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _pad(call: Call) -> Resolved:
-    return ops.Pad(_paddings(call)), (0,)
-
-
-def _padv2(call: Call) -> Resolved:
-    value = call.tensor(2)
-    if not value.is_const:
-        raise RefusalError(f"its value, tensor '{value.name}', is computed at run time")
-    if value.size != 1 or value.dtype is not call.tensor(0).dtype:
-        raise call.damaged(f"its value, tensor '{value.name}', is {value.dtype} {value.shape}")
-    if value.dtype is not DType.INT8:
-        raise RefusalError(f"tensor '{value.name}' is {value.dtype.value}, not int8")
-    if value.quant != call.results[0].quant:
-        raise RefusalError(f"tensor '{value.name}' and the result are quantised differently")
-    return ops.Pad(_paddings(call), int(value.values.reshape(-1)[0])), (0,)
-
-
-def _reshape(call: Call) -> Resolved:
-    """The new shape is an operand, an option, or just the result's shape."""
-    x = call.tensor(0)
-    if len(call.operands) > 1 and call.operands[1] is not None:
-        shape = call.integers(1, "new shape")
-    elif isinstance(call.options, tflite.ReshapeOptions) and call.options.NewShapeLength():
-        shape = call.stated("NewShape")
-    else:
-        shape = call.results[0].shape
-    if shape.count(-1) == 1:
-        known = -prod(shape)
-        if known > 0 and x.size % known == 0:
-            shape = tuple(x.size // known if dim == -1 else dim for dim in shape)
-    return ops.Reshape(shape), (0,)
-
-
-def _squeeze(call: Call) -> Resolved:
-    shape = call.tensor(0).shape
-    axes = {call.axis(axis, len(shape)) for axis in call.stated("SqueezeDims")}
-    if any(shape[axis] != 1 for axis in axes):
-        raise call.damaged(f"cannot squeeze dimensions {sorted(axes)} of {shape}")
-    axes = axes or {i for i, dim in enumerate(shape) if dim == 1}
-    return ops.Reshape(tuple(dim for i, dim in enumerate(shape) if i not in axes)), (0,)
-
-
-def _expand_dims(call: Call) -> Resolved:
-    shape = call.tensor(0).shape
-    axis = call.axis(call.integer(1, "axis"), len(shape) + 1)
-    return ops.Reshape((*shape[:axis], 1, *shape[axis:])), (0,)
-
-
-def _transpose(call: Call) -> Resolved:
-    rank, perm = len(call.tensor(0).shape), call.integers(1, "permutation")
-    return ops.Transpose(tuple(call.axis(axis, rank) for axis in perm)), (0,)
-
-
-def _concatenation(call: Call) -> Resolved:
-    if call.activation() is not ops.Activation.NONE:
-        raise RefusalError("a fused activation is not supported here")
-    axis = call.axis(call.options.Axis(), len(call.tensor(0).shape))
-    return ops.Concatenation(axis), call.all_operands()
-
-
-def _split(call: Call) -> Resolved:
-    axis = call.axis(call.integer(0, "axis"), len(call.tensor(1).shape))
-    return ops.Split(axis, call.options.NumSplits()), (1,)
-
-
-def _strided_slice(call: Call) -> Resolved:
-    options, begin = call.options, call.integers(1, "list of begins")
-    end, strides = call.integers(2, "list of ends"), call.integers(3, "list of strides")
-    if options.Offset():
-        end = tuple(first + length for first, length in zip(begin, end, strict=False))
-    masks = Masks(
-        begin=options.BeginMask(),
-        end=options.EndMask(),
-        ellipsis=options.EllipsisMask(),
-        new_axis=options.NewAxisMask(),
-        shrink=options.ShrinkAxisMask(),
-    )
-    try:
-        return resolve(call.tensor(0).shape, begin, end, strides, masks), (0,)
-    except ValueError as error:
-        raise call.damaged(str(error)) from error
+    return resolver
 
 
 def _resize(kind: type[ops.ResizeBilinear] | type[ops.ResizeNearestNeighbor]) -> Resolver:
@@ -311,46 +141,77 @@ def _resize(kind: type[ops.ResizeBilinear] | type[ops.ResizeNearestNeighbor]) ->
     return resolver
 
 
-def _arg_max(call: Call) -> Resolved:
-    return ops.ArgMax(call.axis(call.integer(1, "axis"), len(call.tensor(0).shape))), (0,)
+def _arg(kind: type[ops.ArgMax] | type[ops.ArgMin]) -> Resolver:
+    def resolver(call: Call) -> Resolved:
+        return kind(call.axis(call.integer(1, "axis"), len(call.tensor(0).shape))), (0,)
+
+    return resolver
 
 
 RESOLVERS: dict[str, tuple[str | None, Resolver]] = {
+    "ABS": (None, _plain(ops.Abs())),
     "ADD": ("AddOptions", _arithmetic(ops.Add)),
-    "ARG_MAX": (None, _arg_max),
+    "ARG_MAX": (None, _arg(ops.ArgMax)),
+    "ARG_MIN": (None, _arg(ops.ArgMin)),
     "AVERAGE_POOL_2D": ("Pool2DOptions", _pool(ops.AveragePool2D)),
-    "CONCATENATION": ("ConcatenationOptions", _concatenation),
+    "BATCH_MATMUL": ("BatchMatMulOptions", _batch_matmul),
+    "BROADCAST_TO": (None, tflite_moves.broadcast_to),
+    "CONCATENATION": ("ConcatenationOptions", tflite_moves.concatenation),
     "CONV_2D": ("Conv2DOptions", _conv),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _depthwise),
+    "DEPTH_TO_SPACE": ("DepthToSpaceOptions", tflite_moves.depth_to_space),
     "DEQUANTIZE": (None, _plain(ops.Dequantize())),
-    "EXPAND_DIMS": (None, _expand_dims),
+    "ELU": (None, _plain(ops.Elu())),
+    "EMBEDDING_LOOKUP": (None, tflite_moves.embedding_lookup),
+    "EQUAL": (None, _plain(ops.Equal())),
+    "EXPAND_DIMS": (None, tflite_moves.expand_dims),
     "FULLY_CONNECTED": ("FullyConnectedOptions", _fully_connected),
+    "GATHER": ("GatherOptions", tflite_moves.gather),
+    "GREATER": (None, _plain(ops.Greater())),
+    "GREATER_EQUAL": (None, _plain(ops.GreaterEqual())),
     "HARD_SWISH": (None, _plain(ops.HardSwish())),
     "LEAKY_RELU": ("LeakyReluOptions", _leaky_relu),
+    "LESS": (None, _plain(ops.Less())),
+    "LESS_EQUAL": (None, _plain(ops.LessEqual())),
+    "LOGICAL_AND": (None, _plain(ops.LogicalAnd())),
+    "LOGICAL_NOT": (None, _plain(ops.LogicalNot())),
+    "LOGICAL_OR": (None, _plain(ops.LogicalOr())),
     "LOGISTIC": (None, _plain(ops.Logistic())),
     "MAXIMUM": (None, _plain(ops.Maximum())),
     "MAX_POOL_2D": ("Pool2DOptions", _pool(ops.MaxPool2D)),
-    "MEAN": ("ReducerOptions", _mean),
+    "MEAN": ("ReducerOptions", _reduce(ops.Mean)),
     "MINIMUM": (None, _plain(ops.Minimum())),
     "MUL": ("MulOptions", _arithmetic(ops.Mul)),
-    "PAD": (None, _pad),
-    "PADV2": (None, _padv2),
+    "NOT_EQUAL": (None, _plain(ops.NotEqual())),
+    "PACK": ("PackOptions", tflite_moves.pack),
+    "PAD": (None, tflite_moves.pad),
+    "PADV2": (None, tflite_moves.padv2),
     "PRELU": (None, _plain(ops.Prelu())),
     "QUANTIZE": (None, _plain(ops.Quantize())),
+    "REDUCE_MAX": ("ReducerOptions", _reduce(ops.ReduceMax)),
+    "REDUCE_MIN": ("ReducerOptions", _reduce(ops.ReduceMin)),
     "RELU": (None, _plain(ops.Relu())),
     "RELU6": (None, _plain(ops.Relu6())),
-    "RESHAPE": (None, _reshape),
+    "RESHAPE": (None, tflite_moves.reshape),
     "RESIZE_BILINEAR": ("ResizeBilinearOptions", _resize(ops.ResizeBilinear)),
     "RESIZE_NEAREST_NEIGHBOR": (
         "ResizeNearestNeighborOptions",
         _resize(ops.ResizeNearestNeighbor),
     ),
+    "REVERSE_V2": (None, tflite_moves.reverse),
+    "RSQRT": (None, _plain(ops.Rsqrt())),
+    "SLICE": (None, tflite_moves.slice_of),
     "SOFTMAX": ("SoftmaxOptions", _softmax),
-    "SPLIT": ("SplitOptions", _split),
-    "SQUEEZE": ("SqueezeOptions", _squeeze),
-    "STRIDED_SLICE": ("StridedSliceOptions", _strided_slice),
+    "SPACE_TO_DEPTH": ("SpaceToDepthOptions", tflite_moves.space_to_depth),
+    "SPLIT": ("SplitOptions", tflite_moves.split),
+    "SPLIT_V": ("SplitVOptions", tflite_moves.split_v),
+    "SQUARED_DIFFERENCE": (None, _plain(ops.SquaredDifference())),
+    "SQUEEZE": ("SqueezeOptions", tflite_moves.squeeze),
+    "STRIDED_SLICE": ("StridedSliceOptions", tflite_moves.strided_slice),
     "SUB": ("SubOptions", _arithmetic(ops.Sub)),
     "TANH": (None, _plain(ops.Tanh())),
-    "TRANSPOSE": (None, _transpose),
+    "TRANSPOSE": (None, tflite_moves.transpose),
+    "TRANSPOSE_CONV": ("TransposeConvOptions", _transpose_conv),
+    "UNPACK": ("UnpackOptions", tflite_moves.unpack),
 }
 """TFLite's name -> the options table that the operator must have, and its resolver."""

@@ -30,9 +30,8 @@ def misfit(op: ops.Op, operands: Operands, results: Results) -> str | None:
         return f"has {len(operands)} operands, needs {expected}"
     if any(operand is None for operand in operands[:low]):
         return f"operand {[operand is None for operand in operands].index(True)} is missing"
-    count = op.count if isinstance(op, ops.Split) else 1
-    if len(results) != count:
-        return f"has {len(results)} results, computes {count}"
+    if len(results) != op.results:
+        return f"has {len(results)} results, computes {op.results}"
     return _RULES[type(op)](op, operands, results)
 
 
@@ -41,10 +40,19 @@ _COUNTS: dict[type[ops.Op], tuple[int, int]] = {
     ops.Conv2D: (2, 3),
     ops.DepthwiseConv2D: (2, 3),
     ops.FullyConnected: (2, 3),
+    ops.TransposeConv: (2, 3),
+    ops.BatchMatMul: (2, 2),
     ops.Concatenation: (1, _MANY),
-    **dict.fromkeys((ops.Add, ops.Sub, ops.Mul, ops.Minimum, ops.Maximum, ops.Prelu), (2, 2)),
+    ops.Pack: (1, _MANY),
+    ops.Gather: (2, 2),
+    **dict.fromkeys(ops.PAIRED, (2, 2)),
 }
 """Operands that must be there, and how many there are with the optional ones, where not 1."""
+
+
+def takes(kind: type[ops.Op]) -> str:
+    """What operators of `kind` take and give, in words."""
+    return (_RULES[kind].__doc__ or "").strip().partition("\n")[0]
 
 
 def _present(operands: Operands) -> list[Tensor]:
@@ -137,6 +145,13 @@ def _int8(op: ops.Op, operands: Operands, results: Results) -> str | None:
     return _first([_quantized(t, DType.INT8) for t in (*_present(operands), *results)])
 
 
+def _product(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """int8 to int8; only the second operand may be constant."""
+    left = _present(operands)[0]
+    constant = f"the left operand '{left.name}' is constant" if left.is_const else None
+    return _int8(op, operands, results) or constant
+
+
 def _int8_alike(op: ops.Op, operands: Operands, results: Results) -> str | None:
     """int8 to int8, all quantised alike."""
     return _int8(op, operands, results) or _first(
@@ -148,6 +163,24 @@ def _moved(op: ops.Op, operands: Operands, results: Results) -> str | None:
     """Any element type: bytes are moved."""
     (y, *_), tensors = results, [*_present(operands), *results]
     return _first([_is(t, y.dtype) or _same_quant(t, y) for t in tensors])
+
+
+def _packed(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """Bytes are moved of what is no boolean: TFLite Micro does not pack these."""
+    reasons = [_is(t, *(d for d in DType if d is not DType.BOOL)) for t in results]
+    return _first(reasons) or _moved(op, operands, results)
+
+
+def _gather(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """int32 indices that are computed, and int8 rows."""
+    (indices, rows), (y,) = _present(operands), results
+    constant = f"its indices '{indices.name}' are constant" if indices.is_const else None
+    return (
+        _is(indices, DType.INT32)
+        or _first([_quantized(t, DType.INT8) for t in (rows, y)])
+        or _same_quant(rows, y)
+        or constant
+    )
 
 
 def _pad(op: ops.Op, operands: Operands, results: Results) -> str | None:
@@ -184,6 +217,17 @@ def _dequantize(op: ops.Op, operands: Operands, results: Results) -> str | None:
     return _quantized(x, DType.INT8, DType.UINT8, DType.INT16) or _is(y, DType.FLOAT32)
 
 
+def _comparison(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """int8 to bool."""
+    reasons = [_quantized(t, DType.INT8) for t in _present(operands)]
+    return _first([*reasons, _is(results[0], DType.BOOL)])
+
+
+def _logical(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """bool to bool."""
+    return _first([_is(t, DType.BOOL) for t in (*_present(operands), *results)])
+
+
 def _arg_max(op: ops.Op, operands: Operands, results: Results) -> str | None:
     """int8 to int32."""
     (x,), (y,) = _present(operands), results
@@ -192,16 +236,23 @@ def _arg_max(op: ops.Op, operands: Operands, results: Results) -> str | None:
 
 _RULES: dict[type[ops.Op], _Rule] = {
     **dict.fromkeys((ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected), _weighted),
-    **dict.fromkeys((ops.Add, ops.Sub, ops.Mul, ops.Prelu, ops.Mean), _int8),
-    **dict.fromkeys((ops.Relu, ops.Relu6, ops.LeakyRelu, ops.HardSwish), _int8),
-    **dict.fromkeys((ops.Logistic, ops.Tanh, ops.Softmax), _int8),
-    **dict.fromkeys((ops.Minimum, ops.Maximum), _int8_alike),
+    ops.TransposeConv: _weighted,
+    ops.BatchMatMul: _product,
+    **dict.fromkeys((ops.Add, ops.Sub, ops.Mul, ops.Prelu, ops.SquaredDifference), _int8),
+    **dict.fromkeys((*ops.TABULATED, ops.Mean, ops.Softmax), _int8),
+    **dict.fromkeys(ops.COMPARISONS, _comparison),
+    **dict.fromkeys((ops.LogicalNot, ops.LogicalAnd, ops.LogicalOr), _logical),
+    **dict.fromkeys((ops.Minimum, ops.Maximum, ops.ReduceMax, ops.ReduceMin), _int8_alike),
     **dict.fromkeys((ops.AveragePool2D, ops.MaxPool2D), _int8_alike),
     **dict.fromkeys((ops.ResizeNearestNeighbor, ops.ResizeBilinear), _int8_alike),
     **dict.fromkeys((ops.Reshape, ops.Transpose, ops.Concatenation), _moved),
-    **dict.fromkeys((ops.Split, ops.StridedSlice), _moved),
+    **dict.fromkeys((ops.Split, ops.SplitV, ops.StridedSlice), _moved),
+    **dict.fromkeys((ops.Pack, ops.Unpack), _packed),
+    **dict.fromkeys((ops.BroadcastTo, ops.SpaceToDepth, ops.DepthToSpace), _moved),
+    ops.Gather: _gather,
     ops.Pad: _pad,
     ops.Quantize: _quantize,
     ops.Dequantize: _dequantize,
     ops.ArgMax: _arg_max,
+    ops.ArgMin: _arg_max,
 }

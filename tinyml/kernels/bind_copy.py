@@ -1,4 +1,4 @@
-"""Operators that only move elements."""
+"""Operators that put tensors together, take them apart, and pad them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from itertools import accumulate
 from math import prod
 
 from tinyml.ir import ops
-from tinyml.ir.graph import DType, Shape, Tensor
+from tinyml.ir.graph import DType, Tensor
 from tinyml.kernels.call import (
     Alias,
     ColumnAccess,
@@ -22,8 +22,6 @@ from tinyml.kernels.site import Fields, Site, raw, table
 from tinyml.quant.params import check_concatenation
 
 _ALIAS = KernelCall("", None, Alias())
-_STRIDED_RANK = 6
-"""TINYML_STRIDED_RANK of the C header."""
 
 
 def reshape(site: Site) -> KernelCall:
@@ -201,96 +199,61 @@ def _joined_rows(site: Site, kernel: Kernel, inputs: Sequence[Tensor]) -> Kernel
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
 
-def split(site: Site) -> KernelCall:
-    """SPLIT along any axis."""
+def pack(site: Site) -> KernelCall:
+    """PACK: a concatenation in which every input has one element of the new dimension."""
     op = site.node.op
-    assert isinstance(op, ops.Split)
-    if op.count == 1:
-        return _ALIAS
+    assert isinstance(op, ops.Pack)
     kernel = site.kernel()
-    repeats = prod(site.x.shape[: op.axis])
+    inputs = [site.operand(i) for i in range(len(site.node.inputs))]
+    if len(inputs) == 1 and not inputs[0].is_const:
+        return _ALIAS
+    pixels = prod(site.y.shape[: op.axis])
+    part = inputs[0].nbytes // pixels
     fields: Fields = (
-        ("repeats", repeats),
-        ("count", op.count),
-        ("part_bytes", site.x.nbytes // (repeats * op.count)),
+        ("count", len(inputs)),
+        ("bytes", table("int32_t", [part] * len(inputs))),
     )
-    loop = WholeCall(("int8_t",), ("int8_t",) * op.count)
+    accesses = tuple(
+        RowAccess(
+            count=1,
+            height=1,
+            row_bytes=tensor.nbytes,
+            constant=raw(tensor) if tensor.is_const else None,
+        )
+        for tensor in inputs
+    )
+    loop = RowLoop(1, 1, site.y.nbytes, accesses, Span(pixels, pixels, 0))
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
 
-def transpose(site: Site) -> KernelCall:
-    """TRANSPOSE."""
+def split(site: Site) -> KernelCall:
+    """SPLIT, SPLIT_V and UNPACK along any axis."""
     op = site.node.op
-    assert isinstance(op, ops.Transpose)
-    strides = _dense_strides(site.x.shape)
-    sizes = tuple(site.x.shape[i] for i in op.perm)
-    return _strided_copy(site, 0, sizes, tuple(strides[i] for i in op.perm))
-
-
-def strided_slice(site: Site) -> KernelCall:
-    """STRIDED_SLICE, with steps of either sign; of whole rows, row by row."""
-    op = site.node.op
-    assert isinstance(op, ops.StridedSlice)
-    if not site.flatten and _takes_rows(op, site.x.shape):
-        return _some_rows(site, op.begin[1], op.sizes[1], op.strides[1])
-    dense = _dense_strides(site.x.shape)
-    offset = sum(begin * stride for begin, stride in zip(op.begin, dense, strict=True))
-    steps = tuple(step * stride for step, stride in zip(op.strides, dense, strict=True))
-    return _strided_copy(site, offset, op.sizes, steps)
-
-
-def _takes_rows(op: ops.StridedSlice, shape: Shape) -> bool:
-    """Whether a slice of a single map leaves out rows and nothing else, and keeps their order."""
-    return (
-        len(shape) == 4
-        and shape[0] == 1
-        and op.strides[1] > 0
-        and all(
-            (op.begin[axis], op.sizes[axis]) == (0, shape[axis])
-            and (op.strides[axis] == 1 or shape[axis] == 1)
-            for axis in (0, 2, 3)
-        )
-    )
-
-
-def _some_rows(site: Site, first: int, count: int, step: int) -> KernelCall:
-    kernel = site.kernel("rows")
-    _, height, width, channels = site.x.shape
-    pixel = channels * site.x.dtype.itemsize
-    row = width * pixel
-    access = RowAccess(count=1, height=height, row_bytes=row, stride=step, pad_top=-first)
-    loop = RowLoop(1, count, row, (access,), Span(width, width, 0))
-    return KernelCall(kernel.name, OpStruct(kernel.struct, (("pixel_bytes", pixel),)), loop)
-
-
-def _dense_strides(shape: Shape) -> tuple[int, ...]:
-    return tuple(prod(shape[i + 1 :]) for i in range(len(shape)))
-
-
-def _strided_copy(
-    site: Site, offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]
-) -> KernelCall:
-    kernel = site.kernel()
-    dims: list[tuple[int, int]] = []
-    for size, stride in zip(sizes, strides, strict=True):
-        if size == 1:
-            continue
-        if dims and dims[-1][1] == size * stride:
-            dims[-1] = (dims[-1][0] * size, stride)
-        else:
-            dims.append((size, stride))
-    if dims in ([], [(site.x.size, 1)]) and site.x.size == site.y.size:
+    assert isinstance(op, ops.Split | ops.SplitV | ops.Unpack)
+    if op.results == 1:
         return _ALIAS
-    if len(dims) > _STRIDED_RANK:
-        raise site.unsupported(
-            site.x, f"{len(dims)} dimensions move apart", f"at most {_STRIDED_RANK} can"
-        )
-    dims = [(1, 0)] * (_STRIDED_RANK - len(dims)) + dims
+    kernel = site.kernel()
+    repeats = prod(site.x.shape[: op.axis])
+    parts = [tensor.nbytes // repeats for tensor in site.graph.results(site.node)]
     fields: Fields = (
-        ("element_bytes", site.x.dtype.itemsize),
-        ("offset", offset),
-        ("sizes", table("int32_t", (size for size, _ in dims))),
-        ("strides", table("int32_t", (stride for _, stride in dims))),
+        ("repeats", repeats),
+        ("count", len(parts)),
+        ("bytes", table("int32_t", parts)),
     )
-    loop = WholeCall(("int8_t",), ("int8_t",))
+    loop = WholeCall(("int8_t",), ("int8_t",) * len(parts))
+    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
+def gather(site: Site) -> KernelCall:
+    """GATHER of rows."""
+    kernel = site.kernel()
+    rows = site.operand(1)
+    fields: Fields = (
+        ("count", site.x.size),
+        ("rows", rows.shape[0]),
+        ("row_bytes", rows.nbytes // rows.shape[0]),
+    )
+    activations = ("int32_t",) if rows.is_const else ("int32_t", "int8_t")
+    constants = (raw(rows),) if rows.is_const else ()
+    loop = WholeCall(activations, ("int8_t",), constants)
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)

@@ -2,12 +2,21 @@
 
 from dataclasses import dataclass
 
-from tinyml.ir.graph import DType, Shape, Tensor
+from tinyml.ir import ops
+from tinyml.ir.graph import Shape, Tensor
 from tinyml.kernels import dsp
 from tinyml.kernels.call import ColumnAccess, KernelCall, OpStruct, RowAccess, RowLoop, Span
 from tinyml.kernels.registry import Kernel
 from tinyml.kernels.site import Fields, Site, raw, scale_fields, table
-from tinyml.quant.params import add_params, lut, mul_params, prelu_params
+from tinyml.quant.pairs import (
+    AddParams,
+    add_params,
+    comparison_params,
+    mul_params,
+    prelu_params,
+    squared_difference_params,
+)
+from tinyml.quant.unary import lut
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ class _Pair:
 
 def _pair(site: Site) -> _Pair:
     a, b, y = site.x, site.operand(1), site.y
-    site.require(b, DType.INT8)
+    site.require(b, a.dtype)
     dims = _dims(a.shape, b.shape)
     merged = site.flatten or len(dims) > 4
     if merged:
@@ -127,20 +136,45 @@ def add(site: Site) -> KernelCall:
     if quick is not None and kernel.requires == "quick":
         pair = _pair(site)
         return pair.call(kernel, (("channels", pair.channels), *quick))
+    return _binary(site, _add_fields(p), *features)
+
+
+def _add_fields(p: AddParams) -> Fields:
+    return (
+        ("a_zero_point", p.input1_zero_point),
+        ("b_zero_point", p.input2_zero_point),
+        ("output_zero_point", p.output_zero_point),
+        ("left_shift", p.left_shift),
+        *scale_fields("a", p.input1),
+        *scale_fields("b", p.input2),
+        *scale_fields("output", p.output),
+        ("act_min", p.act_min),
+        ("act_max", p.act_max),
+    )
+
+
+def squared_difference(site: Site) -> KernelCall:
+    """SQUARED_DIFFERENCE."""
+    return _binary(site, _add_fields(squared_difference_params(site.graph, site.node)))
+
+
+def compare(site: Site) -> KernelCall:
+    """EQUAL, NOT_EQUAL, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL."""
+    op = site.node.op
+    assert isinstance(op, ops.Compare)
+    p = comparison_params(site.graph, site.node)
     return _binary(
         site,
         (
             ("a_zero_point", p.input1_zero_point),
             ("b_zero_point", p.input2_zero_point),
-            ("output_zero_point", p.output_zero_point),
             ("left_shift", p.left_shift),
             *scale_fields("a", p.input1),
             *scale_fields("b", p.input2),
-            *scale_fields("output", p.output),
-            ("act_min", p.act_min),
-            ("act_max", p.act_max),
+            ("less", int(op.less)),
+            ("equal", int(op.equal)),
+            ("greater", int(op.greater)),
         ),
-        *features,
     )
 
 
@@ -161,7 +195,7 @@ def mul(site: Site) -> KernelCall:
 
 
 def extremum(site: Site) -> KernelCall:
-    """MINIMUM and MAXIMUM."""
+    """MINIMUM and MAXIMUM; LOGICAL_AND and LOGICAL_OR are these of bytes that are 0 or 1."""
     return _binary(site, ())
 
 

@@ -36,18 +36,19 @@ def mean(site: Site) -> KernelCall:
     if not site.flatten and rank > 2 and op.axes == (1,):
         return _mean_h(site, params)
     kernel = site.kernel()
-    kept, reduced = _mean_dims(site.x.shape, op.axes)
+    fields: Fields = (*_views(site, op.axes), *_mean_fields(params))
+    loop = WholeCall(("int8_t",), ("int8_t",))
+    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+
+
+def _views(site: Site, axes: tuple[int, ...]) -> Fields:
+    """The tables of kept and of reduced dimensions."""
+    kept, reduced = _mean_dims(site.x.shape, axes)
     if max(len(kept), len(reduced)) > _MEAN_RANK:
         raise site.unsupported(
             site.x, f"{len(kept)} groups of dimensions stay", f"at most {_MEAN_RANK} can"
         )
-    fields: Fields = (
-        *_dim_tables("kept", kept),
-        *_dim_tables("reduced", reduced),
-        *_mean_fields(params),
-    )
-    loop = WholeCall(("int8_t",), ("int8_t",))
-    return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
+    return (*_dim_tables("kept", kept), *_dim_tables("reduced", reduced))
 
 
 def _mean_hw(site: Site, params: MeanParams) -> KernelCall:
@@ -139,10 +140,19 @@ def _dim_tables(name: str, dims: _Dims) -> Fields:
     )
 
 
-def arg_max(site: Site) -> KernelCall:
-    """ARG_MAX."""
+def extremum(site: Site) -> KernelCall:
+    """REDUCE_MAX and REDUCE_MIN."""
     op = site.node.op
-    assert isinstance(op, ops.ArgMax)
+    assert isinstance(op, ops.ReduceMax | ops.ReduceMin)
+    kernel = site.kernel()
+    loop = WholeCall(("int8_t",), ("int8_t",))
+    return KernelCall(kernel.name, OpStruct(kernel.struct, _views(site, op.axes)), loop)
+
+
+def arg(site: Site) -> KernelCall:
+    """ARG_MAX and ARG_MIN."""
+    op = site.node.op
+    assert isinstance(op, ops.ArgMax | ops.ArgMin)
     kernel = site.kernel()
     shape = site.x.shape
     fields: Fields = (

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyml.kernels.site import Fields
-from tinyml.quant.params import AddParams, LinearParams
+from tinyml.quant.pairs import AddParams
+from tinyml.quant.params import LinearParams
 from tinyml.quant.scales import Rescale
 
 Array = npt.NDArray[np.generic]

@@ -19,12 +19,7 @@ ByteMap = npt.NDArray[np.int8]
 VALUES: ByteMap = np.arange(-128, 128).astype(np.int8)
 
 _UNARY = (
-    ops.Relu,
-    ops.Relu6,
-    ops.LeakyRelu,
-    ops.Logistic,
-    ops.Tanh,
-    ops.HardSwish,
+    *ops.TABULATED,
     ops.Quantize,
     ops.Dequantize,
 )

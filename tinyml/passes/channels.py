@@ -18,12 +18,8 @@ Indices = npt.NDArray[np.intp]
 LINEAR = (ops.Conv2D, ops.DepthwiseConv2D, ops.FullyConnected)
 
 _CHANNELWISE = (
-    ops.Relu,
-    ops.Relu6,
-    ops.LeakyRelu,
-    ops.Logistic,
-    ops.Tanh,
-    ops.HardSwish,
+    *ops.TABULATED,
+    ops.LogicalNot,
     ops.Quantize,
     ops.Dequantize,
     ops.AveragePool2D,
@@ -31,7 +27,6 @@ _CHANNELWISE = (
     ops.ResizeNearestNeighbor,
     ops.ResizeBilinear,
 )
-_BINARY = (ops.Add, ops.Sub, ops.Mul, ops.Minimum, ops.Maximum, ops.Prelu)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +77,7 @@ def edges(graph: Graph, node: Node) -> tuple[Edges, ...] | None:
     match node.op:
         case op if isinstance(op, _CHANNELWISE):
             return (Edges(y.name, x.name, each, each),)
-        case op if isinstance(op, _BINARY):
+        case op if isinstance(op, ops.PAIRED):
             return tuple(_broadcast(y, graph.tensors[name]) for name in read_by(node))
         case ops.Reshape():
             return _reshaped(x, y)

@@ -174,6 +174,32 @@ def tanh(a: Ints, integer_bits: int) -> Ints:
     return np.where(a == 0, 0, np.where(a < 0, -positive, positive))
 
 
+def inverse_sqrt(x: Ints) -> tuple[Ints, Ints]:
+    """(s, n) with 1 / sqrt(x) = s * 2**(-31 - n) for positive `x`, n >= 0, by Newton's iteration.
+
+    For 1 it is all but 1: s is INT32_MAX (TFLite's GetInvSqrtQuantizedMultiplierExp).
+    """
+    mul, shift_left = saturating_rounding_doubling_high_mul, saturating_rounding_multiply_by_pot
+    right = np.full(x.shape, 11, np.int64)
+    y = x.copy()
+    for _ in range(2):  # an int32 is divided twice at most
+        large = y >= 1 << 29
+        y, right = np.where(large, y // 4, y), right + large
+    leading_zeros = 32 - np.frexp(y.astype(np.float64))[1].astype(np.int64)
+    pairs = (leading_zeros - 1) // 2 - 1
+    right = right - pairs
+    # Numbers below have 3 integer bits.
+    halved = rounding_divide_by_pot((y << (2 * pairs)) >> 1, 1)
+    three_halves = (1 << 28) + (1 << 27)
+    root = np.full(x.shape, 1 << 28, np.int64)
+    for _ in range(5):
+        cube = shift_left(mul(mul(root, root), root), 6)
+        root = shift_left(mul(root, three_halves) - mul(halved, cube), 3)
+    root = mul(root, 1518500250)  # sqrt(2) / 2
+    root, right = root << np.maximum(-right, 0), np.maximum(right, 0)
+    return np.where(x <= 1, INT32_MAX, root), np.where(x <= 1, 0, right)
+
+
 def reciprocal(x: Ints, integer_bits: int) -> tuple[Ints, Ints]:
     """(s, n) with 1 / x = s * 2**-n for a positive `x`; s is Q0 in (1/2, 1]."""
     leading_zeros = 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)

@@ -16,12 +16,19 @@ import numpy.typing as npt
 from tinyml.ir import ops
 from tinyml.ir.graph import DType, Graph, Node, Tensor
 from tinyml.quant.fixedpoint import INT32_MAX
+from tinyml.quant.pairs import (
+    add_params,
+    batch_matmul_params,
+    comparison_params,
+    mul_params,
+    prelu_params,
+    squared_difference_params,
+)
 from tinyml.quant.scales import (
     Rescale,
     activation_range,
     operand,
     rescale,
-    rescale_below_one,
     result,
     unsupported,
 )
@@ -45,33 +52,6 @@ class LinearParams:
     output_zero_point: int
     multipliers: Int32s
     shifts: Int32s
-    act_min: int
-    act_max: int
-
-
-@dataclass(frozen=True, slots=True)
-class AddParams:
-    """ADD and SUB: both operands << left_shift, rescaled, combined, rescaled again."""
-
-    input1_zero_point: int
-    input2_zero_point: int
-    output_zero_point: int
-    left_shift: int
-    input1: Rescale
-    input2: Rescale
-    output: Rescale
-    act_min: int
-    act_max: int
-
-
-@dataclass(frozen=True, slots=True)
-class MulParams:
-    """MUL: the product of both offset operands, rescaled."""
-
-    input1_zero_point: int
-    input2_zero_point: int
-    output_zero_point: int
-    output: Rescale
     act_min: int
     act_max: int
 
@@ -103,17 +83,6 @@ class SoftmaxParams:
 
     input: Rescale
     diff_min: int
-
-
-@dataclass(frozen=True, slots=True)
-class PreluParams:
-    """PRELU: x >= 0 is rescaled by `positive`, x * alpha by `negative`."""
-
-    input_zero_point: int
-    alpha_zero_point: int
-    output_zero_point: int
-    positive: Rescale
-    negative: Rescale
 
 
 def _linear(
@@ -165,6 +134,12 @@ def conv_params(graph: Graph, node: Node) -> LinearParams:
     return _linear(graph, node, op.activation, 0 if isinstance(op, ops.Conv2D) else 3)
 
 
+def transpose_conv_params(graph: Graph, node: Node) -> LinearParams:
+    """TRANSPOSE_CONV; weights are symmetric."""
+    _check_symmetric(node, operand(graph, node, 1))
+    return _linear(graph, node, ops.Activation.NONE, 0)
+
+
 def fully_connected_params(graph: Graph, node: Node) -> LinearParams:
     """FULLY_CONNECTED; weights may have a zero point when quantised per tensor."""
     op = node.op
@@ -190,43 +165,6 @@ def _check_bias_scale(graph: Graph, node: Node, product: float) -> None:
             f"the bias is quantised by {scale:g}, input times weights by {product:g}",
             "quantise the bias by the product of both scales",
         )
-
-
-def add_params(graph: Graph, node: Node) -> AddParams:
-    """ADD and SUB."""
-    op = node.op
-    assert isinstance(op, ops.Add | ops.Sub)
-    a, b, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
-    left_shift = 20
-    twice = 2.0 * max(a.q.scale, b.q.scale)
-    act_min, act_max = activation_range(node, y, op.activation)
-    return AddParams(
-        input1_zero_point=a.q.zero_point,
-        input2_zero_point=b.q.zero_point,
-        output_zero_point=y.q.zero_point,
-        left_shift=left_shift,
-        input1=rescale_below_one(node, a, a.q.scale / twice),
-        input2=rescale_below_one(node, b, b.q.scale / twice),
-        output=rescale_below_one(node, y, twice / ((1 << left_shift) * y.q.scale)),
-        act_min=act_min,
-        act_max=act_max,
-    )
-
-
-def mul_params(graph: Graph, node: Node) -> MulParams:
-    """MUL."""
-    op = node.op
-    assert isinstance(op, ops.Mul)
-    a, b, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
-    act_min, act_max = activation_range(node, y, op.activation)
-    return MulParams(
-        input1_zero_point=a.q.zero_point,
-        input2_zero_point=b.q.zero_point,
-        output_zero_point=y.q.zero_point,
-        output=rescale(node, y, a.q.scale * b.q.scale / y.q.scale),
-        act_min=act_min,
-        act_max=act_max,
-    )
 
 
 def pool_params(graph: Graph, node: Node) -> PoolParams:
@@ -279,18 +217,6 @@ def softmax_params(graph: Graph, node: Node) -> SoftmaxParams:
     return SoftmaxParams(scale, -radius)
 
 
-def prelu_params(graph: Graph, node: Node) -> PreluParams:
-    """PRELU."""
-    x, alpha, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
-    return PreluParams(
-        input_zero_point=x.q.zero_point,
-        alpha_zero_point=alpha.q.zero_point,
-        output_zero_point=y.q.zero_point,
-        positive=rescale(node, y, x.q.scale / y.q.scale),
-        negative=rescale(node, y, x.q.scale * alpha.q.scale / y.q.scale),
-    )
-
-
 def check_concatenation(graph: Graph, node: Node) -> None:
     """CONCATENATION only moves elements: quantisations must agree."""
     y = result(graph, node)
@@ -318,6 +244,8 @@ _BUILDERS: dict[type[ops.Op], Callable[[Graph, Node], object]] = {
     ops.Conv2D: conv_params,
     ops.DepthwiseConv2D: conv_params,
     ops.FullyConnected: fully_connected_params,
+    ops.TransposeConv: transpose_conv_params,
+    ops.BatchMatMul: batch_matmul_params,
     ops.Add: add_params,
     ops.Sub: add_params,
     ops.Mul: mul_params,
@@ -328,12 +256,9 @@ _BUILDERS: dict[type[ops.Op], Callable[[Graph, Node], object]] = {
     ops.Prelu: prelu_params,
     ops.Concatenation: check_concatenation,
     ops.ResizeBilinear: check_bilinear,
-    ops.Relu: lut,
-    ops.Relu6: lut,
-    ops.LeakyRelu: lut,
-    ops.Logistic: lut,
-    ops.Tanh: lut,
-    ops.HardSwish: lut,
+    ops.SquaredDifference: squared_difference_params,
+    **dict.fromkeys(ops.COMPARISONS, comparison_params),
+    **dict.fromkeys(ops.TABULATED, lut),
 }
 
 

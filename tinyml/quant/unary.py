@@ -1,7 +1,7 @@
 """Element-wise 8-bit ops: their integer constants, and the 256 results they can have."""
 
 from dataclasses import dataclass
-from math import floor, frexp
+from math import floor, frexp, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -198,6 +198,51 @@ def _hard_swish(q: Ints, p: HardSwishParams) -> Ints:
     return clip(output + p.output_zero_point, -128, 127)
 
 
+def _abs(graph: Graph, node: Node, q: Ints) -> Ints:
+    x, y = operand(graph, node, 0), result(graph, node)
+    distance = np.abs(q - x.q.zero_point)
+    if x.q.scale != y.q.scale:
+        step = rescale(node, y, x.q.scale / y.q.scale)
+        distance = fx.multiply_by_quantized_multiplier(distance, step.multiplier, step.shift)
+    return clip(distance + y.q.zero_point, -128, 127)
+
+
+_RSQRT_BITS = 20
+"""Fractional bits of an inverse square root before it is rescaled."""
+
+
+def _rsqrt(graph: Graph, node: Node, q: Ints) -> Ints:
+    """TFLite Micro refuses negative inputs when it runs; here they count as 0, the limit."""
+    x, y = operand(graph, node, 0), result(graph, node)
+    step = rescale(node, y, 1.0 / (sqrt(x.q.scale) * y.q.scale))
+    if not -31 <= step.shift - _RSQRT_BITS <= 30 - _RSQRT_BITS:
+        raise unsupported(
+            node,
+            y,
+            f"1 / sqrt(input's scale) is {1.0 / (sqrt(x.q.scale) * y.q.scale):g} steps",
+            "quantise so that it is between 1/4096 and 1024 * 1024 * 1024",
+        )
+    distance = np.maximum(q - x.q.zero_point, 0)
+    multiplier, right = fx.inverse_sqrt(np.maximum(distance, 1))
+    inverse = fx.multiply_by_quantized_multiplier(np.ones_like(q), multiplier, _RSQRT_BITS - right)
+    scaled = fx.multiply_by_quantized_multiplier(inverse, step.multiplier, step.shift - _RSQRT_BITS)
+    return np.where(distance == 0, 127, clip(scaled + y.q.zero_point, -128, 127))
+
+
+def _elu(graph: Graph, node: Node, q: Ints) -> Ints:
+    """In float32, as TFLite Micro fills its table."""
+    x, y = operand(graph, node, 0), result(graph, node)
+    f32 = np.float32
+    real = f32(x.q.scale) * (q - x.q.zero_point).astype(f32)
+    # The exponential is rounded to float32 before 1 is taken off.
+    exp = np.exp(np.minimum(real, 0).astype(np.float64)).astype(f32)
+    with np.errstate(over="ignore"):
+        steps = np.where(real < 0, exp - f32(1), real) * (f32(1) / f32(y.q.scale))
+    rounded = np.copysign(np.floor(np.abs(steps.astype(np.float64)) + 0.5), steps)
+    limited = np.clip(rounded + y.q.zero_point, fx.INT32_MIN, fx.INT32_MAX)
+    return clip(limited.astype(np.int64), -128, 127)
+
+
 def _results(graph: Graph, node: Node, q: Ints) -> Ints:
     match node.op:
         case ops.Quantize() | ops.Relu():
@@ -216,6 +261,15 @@ def _results(graph: Graph, node: Node, q: Ints) -> Ints:
             return _tanh(q, sigmoid_params(graph, node))
         case ops.HardSwish():
             return _hard_swish(q, hard_swish_params(graph, node))
+        case ops.Abs():
+            return _abs(graph, node, q)
+        case ops.Rsqrt():
+            return _rsqrt(graph, node, q)
+        case ops.Elu():
+            return _elu(graph, node, q)
+        case ops.LogicalNot():
+            opposite: Ints = (q == 0).astype(np.int64)
+            return opposite
     raise ValueError(f"{node.op.kind} is not an element-wise 8-bit op")
 
 

@@ -3,13 +3,14 @@
 import numpy as np
 
 from tinyml.ir import ops
-from tinyml.ir.graph import Array, Graph, Node
+from tinyml.ir.graph import Array, DType, Graph, Node
 from tinyml.quant import fixedpoint as fx
 from tinyml.quant.params import lut, softmax_params
 from tinyml.reference.registry import Operands, computes, present
 
 
-@computes(ops.Relu, ops.Relu6, ops.LeakyRelu, ops.Logistic, ops.Tanh, ops.HardSwish)
+@computes(ops.LogicalNot, types=frozenset({(DType.BOOL, DType.BOOL)}))
+@computes(*ops.TABULATED)
 def _tabulated(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     x = present(operands, 0)
     return (lut(graph, node)[x.view(np.uint8)].view(x.dtype),)

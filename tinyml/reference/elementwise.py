@@ -5,12 +5,20 @@ import numpy as np
 from tinyml.ir import ops
 from tinyml.ir.graph import Array, DType, Graph, Node
 from tinyml.quant import fixedpoint as fx
-from tinyml.quant.params import add_params, mul_params, prelu_params
+from tinyml.quant.pairs import (
+    add_params,
+    comparison_params,
+    mul_params,
+    prelu_params,
+    squared_difference_params,
+)
 from tinyml.quant.scales import LIMITS, Rescale
 from tinyml.quant.unary import lut, requantize, requantize_params
 from tinyml.reference.registry import Operands, computes, present
 
 INTEGERS = frozenset((t, t) for t in (DType.INT8, DType.INT16, DType.INT32))
+LOGICAL = frozenset({(DType.BOOL, DType.BOOL)})
+COMPARED = frozenset({(DType.INT8, DType.BOOL)})
 QUANTIZE = frozenset(
     {
         (DType.FLOAT32, DType.INT8),
@@ -65,6 +73,38 @@ def _minimum(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
 @computes(ops.Maximum, types=INTEGERS)
 def _maximum(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     return (np.maximum(present(operands, 0), present(operands, 1)),)
+
+
+@computes(ops.LogicalAnd, types=LOGICAL)
+def _and(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
+    return (np.logical_and(present(operands, 0), present(operands, 1)),)
+
+
+@computes(ops.LogicalOr, types=LOGICAL)
+def _or(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
+    return (np.logical_or(present(operands, 0), present(operands, 1)),)
+
+
+@computes(ops.SquaredDifference)
+def _squared_difference(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
+    a, b = present(operands, 0), present(operands, 1)
+    p = squared_difference_params(graph, node)
+    left = _times((a.astype(np.int64) - p.input1_zero_point) << p.left_shift, p.input1)
+    right = _times((b.astype(np.int64) - p.input2_zero_point) << p.left_shift, p.input2)
+    result = _times((left - right) ** 2, p.output) + p.output_zero_point
+    return (fx.clip(result, p.act_min, p.act_max).astype(a.dtype),)
+
+
+@computes(*ops.COMPARISONS, types=COMPARED)
+def _compare(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
+    op = node.op
+    assert isinstance(op, ops.Compare)
+    a, b = present(operands, 0), present(operands, 1)
+    p = comparison_params(graph, node)
+    left = _times((a.astype(np.int64) - p.input1_zero_point) << p.left_shift, p.input1)
+    right = _times((b.astype(np.int64) - p.input2_zero_point) << p.left_shift, p.input2)
+    unequal = np.where(left < right, op.less, op.greater)
+    return (np.where(left == right, op.equal, unequal),)
 
 
 @computes(ops.Prelu)

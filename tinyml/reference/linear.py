@@ -10,7 +10,13 @@ import numpy.typing as npt
 from tinyml.ir import ops
 from tinyml.ir.graph import Array, Graph, Node
 from tinyml.quant import fixedpoint as fx
-from tinyml.quant.params import LinearParams, conv_params, fully_connected_params
+from tinyml.quant.pairs import batch_matmul_params
+from tinyml.quant.params import (
+    LinearParams,
+    conv_params,
+    fully_connected_params,
+    transpose_conv_params,
+)
 from tinyml.reference.registry import Operands, computes, present
 
 Floats = npt.NDArray[np.floating]
@@ -113,3 +119,42 @@ def _fully_connected(graph: Graph, node: Node, operands: Operands) -> tuple[Arra
     result = _rescaled(rows @ offset.astype(float_type).T, operands[2], p, x.dtype)
     (shape,) = (t.shape for t in graph.results(node))
     return (result.reshape(shape),)
+
+
+@computes(ops.TransposeConv)
+def _transpose_conv(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
+    """Every tap of the kernel scatters all inputs to every stride-th output."""
+    op = node.op
+    assert isinstance(op, ops.TransposeConv)
+    x, weights = present(operands, 0), present(operands, 1)
+    p = transpose_conv_params(graph, node)
+    offset = x.astype(np.float64) - p.input_zero_point
+    (height, width), (sy, sx) = x.shape[1:3], op.stride
+    kh, kw = weights.shape[1:3]
+    # As large as all windows together; the result is what the pads leave of it.
+    rows = max((height - 1) * sy + kh, op.pads.top + op.size[0])
+    columns = max((width - 1) * sx + kw, op.pads.left + op.size[1])
+    acc = np.zeros((x.shape[0], rows, columns, weights.shape[0]))
+    for i in range(kh):
+        for j in range(kw):
+            met = acc[:, i : i + (height - 1) * sy + 1 : sy, j : j + (width - 1) * sx + 1 : sx]
+            met += offset @ weights[:, i, j].astype(np.float64).T
+    top, left = op.pads.top, op.pads.left
+    cut = acc[:, top : top + op.size[0], left : left + op.size[1]]
+    return (_rescaled(cut, operands[2], p, x.dtype),)
+
+
+@computes(ops.BatchMatMul)
+def _batch_matmul(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
+    op = node.op
+    assert isinstance(op, ops.BatchMatMul)
+    a, b = present(operands, 0), present(operands, 1)
+    p = batch_matmul_params(graph, node)
+    left = a.astype(np.float64) - p.input1_zero_point
+    right = b.astype(np.float64) - p.input2_zero_point
+    left = left.swapaxes(-1, -2) if op.adj_x else left
+    right = right.swapaxes(-1, -2) if op.adj_y else right
+    scaled = fx.multiply_by_quantized_multiplier(
+        (left @ right).astype(np.int64), p.output.multiplier, p.output.shift
+    )
+    return (fx.clip(scaled + p.output_zero_point, p.act_min, p.act_max).astype(a.dtype),)

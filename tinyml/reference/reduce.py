@@ -31,3 +31,26 @@ def _arg_max(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     (y,) = graph.results(node)
     index = np.argmax(present(operands, 0), axis=op.axis)  # the first of equals
     return (np.asarray(index).astype(y.dtype.numpy),)
+
+
+@computes(ops.ArgMin, types=frozenset({(DType.INT8, DType.INT32)}))
+def _arg_min(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
+    op = node.op
+    assert isinstance(op, ops.ArgMin)
+    (y,) = graph.results(node)
+    index = np.argmin(present(operands, 0), axis=op.axis)  # the first of equals
+    return (np.asarray(index).astype(y.dtype.numpy),)
+
+
+@computes(ops.ReduceMax)
+def _reduce_max(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
+    op = node.op
+    assert isinstance(op, ops.ReduceMax)
+    return (np.asarray(present(operands, 0).max(axis=op.axes, keepdims=op.keep_dims)),)
+
+
+@computes(ops.ReduceMin)
+def _reduce_min(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
+    op = node.op
+    assert isinstance(op, ops.ReduceMin)
+    return (np.asarray(present(operands, 0).min(axis=op.axes, keepdims=op.keep_dims)),)

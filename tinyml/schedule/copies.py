@@ -17,12 +17,7 @@ WINDOWS = (ops.Conv2D, ops.DepthwiseConv2D, ops.AveragePool2D, ops.MaxPool2D)
 """Operators that slide a window, with padding above, over the rows of their first operand."""
 
 ROWWISE = (
-    ops.Relu,
-    ops.Relu6,
-    ops.LeakyRelu,
-    ops.Logistic,
-    ops.Tanh,
-    ops.HardSwish,
+    *ops.TABULATED,
     ops.Quantize,
 )
 """Operators that compute every element by itself."""

@@ -7,13 +7,16 @@ both ways or vanish, and extreme data. int32 accumulators never overflow.
 
 from hypothesis.strategies import SearchStrategy
 
-from tests.support.strategies import elementwise, linear, movement
+from tests.support.strategies import elementwise, linear, logic, movement
 from tests.support.strategies.base import Case
+from tinyml.ir import ops
 
 CASES: dict[str, SearchStrategy[Case]] = {
     "CONV_2D": linear.conv(),
     "DEPTHWISE_CONV_2D": linear.depthwise(),
     "FULLY_CONNECTED": linear.fully_connected(),
+    "TRANSPOSE_CONV": linear.transpose_conv(),
+    "BATCH_MATMUL": linear.batch_matmul(),
     "AVERAGE_POOL_2D": linear.average_pool(),
     "MAX_POOL_2D": linear.max_pool(),
     "ADD": elementwise.add(),
@@ -28,11 +31,29 @@ CASES: dict[str, SearchStrategy[Case]] = {
     "LOGISTIC": elementwise.logistic(),
     "TANH": elementwise.tanh(),
     "HARD_SWISH": elementwise.hard_swish(),
+    "ABS": logic.absolute(),
+    "RSQRT": logic.rsqrt(),
+    "ELU": logic.elu(),
+    "SQUARED_DIFFERENCE": logic.squared_difference(),
+    **{kind.kind: logic.comparison(kind) for kind in ops.COMPARISONS},
+    "LOGICAL_AND": logic.logical(ops.LogicalAnd),
+    "LOGICAL_OR": logic.logical(ops.LogicalOr),
+    "LOGICAL_NOT": logic.logical_not(),
     "SOFTMAX": elementwise.softmax(),
     "QUANTIZE": elementwise.quantize(),
     "DEQUANTIZE": elementwise.dequantize(),
     "MEAN": elementwise.mean(),
-    "ARG_MAX": elementwise.arg_max(),
+    "ARG_MAX": elementwise.arg(ops.ArgMax),
+    "ARG_MIN": elementwise.arg(ops.ArgMin),
+    "REDUCE_MAX": elementwise.extremes(ops.ReduceMax),
+    "REDUCE_MIN": elementwise.extremes(ops.ReduceMin),
+    "SPLIT_V": movement.split_v(),
+    "PACK": movement.pack(),
+    "UNPACK": movement.unpack(),
+    "BROADCAST_TO": movement.broadcast_to(),
+    "SPACE_TO_DEPTH": movement.space_to_depth(),
+    "DEPTH_TO_SPACE": movement.depth_to_space(),
+    "GATHER": movement.gather(),
     "PAD": movement.pad(),
     "RESHAPE": movement.reshape(),
     "TRANSPOSE": movement.transpose(),

@@ -156,11 +156,12 @@ def pads_for(
     if fits and draw(FLAGS):
         return ops.Pads()
     (top, bottom), (left, right) = (
-        _same(s, e, step) for s, e, step in zip(size, extents, stride, strict=True)
+        same_pads(s, e, step) for s, e, step in zip(size, extents, stride, strict=True)
     )
     return ops.Pads(top, bottom, left, right)
 
 
-def _same(size: int, extent: int, stride: int) -> tuple[int, int]:
+def same_pads(size: int, extent: int, stride: int) -> tuple[int, int]:
+    """SAME's pads before and after one dimension."""
     total = max((-(-size // stride) - 1) * stride + extent - size, 0)
     return total // 2, total - total // 2

@@ -130,7 +130,7 @@ def prelu(draw) -> Case:
 
 
 @st.composite
-def _all_bytes(draw, shape: Shape, dtype: DType = DType.INT8) -> Array:
+def all_bytes(draw, shape: Shape, dtype: DType = DType.INT8) -> Array:
     """Random values, or each of the 256 bytes when the shape has room."""
     data = draw(values(shape, dtype))
     if data.size >= 256:
@@ -142,7 +142,7 @@ def _all_bytes(draw, shape: Shape, dtype: DType = DType.INT8) -> Array:
 def _unary(draw, op: ops.Op, x_quant: Quant, y_quant: Quant) -> Case:
     shape = draw(st.one_of(shapes(), st.just((1, 16, 16, 1))))
     x, y = tensor("x", shape, x_quant), tensor("y", shape, y_quant)
-    return case(op, (x,), (y,), {"x": draw(_all_bytes(shape))})
+    return case(op, (x,), (y,), {"x": draw(all_bytes(shape))})
 
 
 @st.composite
@@ -248,7 +248,7 @@ def quantize(draw) -> Case:
         flip = 128 if target is DType.UINT8 else -128
         y_quant = Quant(x_quant.scales, (x_quant.zero_point + flip,))
     x, y = tensor("x", shape, x_quant, source), tensor("y", shape, y_quant, target)
-    data = draw(values(shape, source) if source is DType.INT16 else _all_bytes(shape, source))
+    data = draw(values(shape, source) if source is DType.INT16 else all_bytes(shape, source))
     return case(ops.Quantize(), (x,), (y,), {"x": data})
 
 
@@ -275,9 +275,20 @@ def mean(draw) -> Case:
 
 
 @st.composite
-def arg_max(draw) -> Case:
+def extremes(draw, kind: type[ops.ReduceMax] | type[ops.ReduceMin]) -> Case:
+    x_shape = draw(shapes(1, 4, 9, 3000))
+    axes = tuple(i for i in range(len(x_shape)) if draw(FLAGS)) or (len(x_shape) - 1,)
+    op = kind(axes, draw(FLAGS))
+    quant = draw(quants())
+    (y_shape,) = op.infer((x_shape,))
+    x, y = tensor("x", x_shape, quant), tensor("y", y_shape, quant)
+    return case(op, (x,), (y,), {"x": draw(values(x_shape))})
+
+
+@st.composite
+def arg(draw, kind: type[ops.ArgMax] | type[ops.ArgMin]) -> Case:
     shape = draw(shapes(1, 4, 7))
-    op = ops.ArgMax(draw(st.integers(0, len(shape) - 1)))
+    op = kind(draw(st.integers(0, len(shape) - 1)))
     (y_shape,) = op.infer((shape,))
     data = draw(values(shape))
     if draw(FLAGS):

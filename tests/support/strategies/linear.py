@@ -16,6 +16,7 @@ from tests.support.strategies.base import (
     limited,
     pads_for,
     quants,
+    same_pads,
     scales,
     shapes,
     tensor,
@@ -163,3 +164,49 @@ def average_pool() -> st.SearchStrategy[Case]:
 
 def max_pool() -> st.SearchStrategy[Case]:
     return _pool(ops.MaxPool2D)
+
+
+@st.composite
+def transpose_conv(draw) -> Case:
+    """Over every size that a convolution brings to the input."""
+    batches, height, width, depth = draw(images(6, 12))
+    kernel = (draw(KERNELS), draw(KERNELS))
+    stride = (draw(STRIDES), draw(STRIDES))
+    same = draw(FLAGS)
+    size = []
+    for extent, k, s in zip((height, width), kernel, stride, strict=True):
+        least = (extent - 1) * s + (1 if same else k)
+        size.append(least + draw(st.integers(0, s - 1)))
+    target = (size[0], size[1])
+    pads = ops.Pads()
+    if same:
+        sides = [same_pads(n, k, s) for n, k, s in zip(target, kernel, stride, strict=True)]
+        pads = ops.Pads(*sides[0], *sides[1])
+    channels = draw(st.integers(1, 12))
+    op = ops.TransposeConv(target, stride, pads)
+    w_shape = (channels, *kernel, depth)
+    x_shape = (batches, height, width, depth)
+    return draw(_linear(op, x_shape, w_shape, channels, 0, prod(w_shape[1:])))
+
+
+@st.composite
+def batch_matmul(draw) -> Case:
+    """Matrices alone and by the batch, batches that repeat on either side, transposed or not."""
+    rows, depth, columns = (draw(st.integers(1, 9)) for _ in range(3))
+    outer = tuple(draw(st.lists(st.integers(1, 3), max_size=3)))
+    one_sided = tuple(n if draw(FLAGS) else 1 for n in outer)
+    a_outer, b_outer = draw(st.permutations((outer, one_sided)))
+    drop = draw(st.integers(0, len(outer)))
+    b_outer = b_outer[drop:] if b_outer[:drop] == (1,) * drop else b_outer
+    op = ops.BatchMatMul(draw(FLAGS), draw(FLAGS))
+    a_shape = (*a_outer, *((depth, rows) if op.adj_x else (rows, depth)))
+    b_shape = (*b_outer, *((columns, depth) if op.adj_y else (depth, columns)))
+    a = tensor("a", a_shape, draw(quants()))
+    b_data, const = draw(values(b_shape)), draw(FLAGS)
+    b = tensor("b", b_shape, draw(quants()), data=b_data if const else None)
+    (y_shape,) = op.infer((a_shape, b_shape))
+    # From sums that vanish to sums that saturate, within what int32 can shift.
+    ratio = 2.0 ** draw(st.floats(-20, 6))
+    y = tensor("y", y_shape, Quant((f32(a.q.scale * b.q.scale / ratio),), (draw(zero_points()),)))
+    feeds = {"a": draw(values(a_shape))} | ({} if const else {"b": b_data})
+    return case(op, (a, b), (y,), feeds)

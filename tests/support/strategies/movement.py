@@ -130,3 +130,76 @@ def resize_bilinear() -> st.SearchStrategy[Case]:
 
 def resize_nearest_neighbor() -> st.SearchStrategy[Case]:
     return _resize(ops.ResizeNearestNeighbor)
+
+
+@st.composite
+def split_v(draw) -> Case:
+    part = draw(shapes(max_size=300))
+    axis = draw(st.integers(0, len(part) - 1))
+    sizes = tuple(draw(st.lists(st.integers(1, 6), min_size=1, max_size=5)))
+    x_shape = (*part[:axis], sum(sizes), *part[axis + 1 :])
+    return draw(_moved(ops.SplitV(axis, sizes), x_shape, (DType.INT8, DType.INT16, DType.FLOAT32)))
+
+
+@st.composite
+def pack(draw) -> Case:
+    shape = draw(shapes(1, 3, max_size=300))
+    axis = draw(st.integers(0, len(shape)))
+    dtype = draw(st.sampled_from((DType.INT8, DType.INT8, DType.FLOAT32)))
+    quant = draw(_quant_of(dtype))
+    count = draw(st.integers(1, 5))
+    const = draw(st.sampled_from((None, None, 0))) if count > 1 else None
+    data = [draw(_data(shape, dtype)) for _ in range(count)]
+    inputs = [
+        tensor(f"x{i}", shape, quant, dtype, data[i] if i == const else None) for i in range(count)
+    ]
+    feeds = {f"x{i}": data[i] for i in range(count) if i != const}
+    op = ops.Pack(axis)
+    (y_shape,) = op.infer((shape,) * count)
+    return case(op, inputs, (tensor("y", y_shape, quant, dtype),), feeds)
+
+
+@st.composite
+def unpack(draw) -> Case:
+    x_shape = draw(shapes(2, 4, 5))
+    axis = draw(st.integers(0, len(x_shape) - 1))
+    return draw(_moved(ops.Unpack(axis, x_shape[axis]), x_shape, (DType.INT8, DType.FLOAT32)))
+
+
+@st.composite
+def broadcast_to(draw) -> Case:
+    shape = draw(shapes(1, 4, 6))
+    x_shape = tuple(n if draw(FLAGS) else 1 for n in shape)
+    x_shape = x_shape[draw(st.integers(0, len(shape) - 1)) :]
+    return draw(_moved(ops.BroadcastTo(shape), x_shape))
+
+
+@st.composite
+def space_to_depth(draw) -> Case:
+    n, height, width, channels = draw(images(5, 6))
+    block = draw(st.integers(1, 3))
+    x_shape = (n, height * block, width * block, channels)
+    return draw(_moved(ops.SpaceToDepth(block), x_shape, (DType.INT8, DType.FLOAT32)))
+
+
+@st.composite
+def depth_to_space(draw) -> Case:
+    n, height, width, channels = draw(images(5, 6))
+    block = draw(st.integers(1, 3))
+    x_shape = (n, height, width, channels * block * block)
+    return draw(_moved(ops.DepthToSpace(block), x_shape, (DType.INT8, DType.FLOAT32)))
+
+
+@st.composite
+def gather(draw) -> Case:
+    rows_shape = draw(shapes(1, 3, 9, 400))
+    shape = draw(shapes(1, 2, 5))
+    quant, data = draw(quants()), draw(values(rows_shape))
+    const = draw(FLAGS)
+    indices = tensor("i", shape, None, DType.INT32)
+    rows = tensor("x", rows_shape, quant, data=data if const else None)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    feeds = {"i": rng.integers(0, rows_shape[0], shape, np.int32)} | ({} if const else {"x": data})
+    op = ops.Gather()
+    (y_shape,) = op.infer((shape, rows_shape))
+    return case(op, (indices, rows), (tensor("y", y_shape, quant),), feeds)
