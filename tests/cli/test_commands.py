@@ -186,5 +186,5 @@ def test_interrupt_is_clean(project_for: Project) -> None:
         server.accept()  # it is running, and waits for an answer
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 130, stderr
     assert "Traceback" not in stderr

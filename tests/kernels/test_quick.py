@@ -85,6 +85,26 @@ def test_equal_for_every_sum_that_can_occur() -> None:
     assert min(forms.values()) >= 5, forms
 
 
+@pytest.mark.parametrize("zero_point", [-128, 0, 90])
+@pytest.mark.parametrize("shift", [-3, 0, 6, 14])
+def test_sums_that_are_always_zero(zero_point: int, shift: int) -> None:
+    """As those of filters without weights: any scale will do, and no shift is too large."""
+    zero = LinearParams(
+        input_zero_point=0,
+        weights_zero_point=0,
+        output_zero_point=zero_point,
+        multipliers=np.array([2**31 - 1], np.int32),
+        shifts=np.array([shift], np.int32),
+        act_min=zero_point,
+        act_max=127,
+    )
+    found = quick(zero, np.array([0]))
+    if found is not None:
+        assert found.left < 31
+        got = quickly(found, zero_point, 0, np.array([0]))
+        assert np.clip(got, zero.act_min, zero.act_max) == [zero_point]
+
+
 @pytest.mark.parametrize("shift", [-20, -9, -1, 0, 3])
 def test_thresholds_are_the_least_sums_that_reach_a_step(shift: int) -> None:
     steps = np.arange(-255, 256)

@@ -318,8 +318,8 @@ def test_the_op_that_differs_is_named(op: int, tmp_path: Path) -> None:
     built = project("patch", tmp_path)
     (code,) = built.root.glob("src/*weights.c")
     text = code.read_text()
-    found = list(re.finditer(r"_biases\[\d+\] = \{\s*(-?\d+)", text))[op]
-    wrong = str(int(found[1]) ^ 4096)
+    found = list(re.finditer(r"_channels\[\d+\] = \{\s*(-?\d+)", text))[op]
+    wrong = str(int(found[1]) ^ 1 << 24)  # the bias of the first channel
     code.write_text(text[: found.start(1)] + wrong + text[found.end(1) :])
     toolchain.build(built)
     report = verify_project(

@@ -101,7 +101,7 @@ def _solve(
         return None
     # A line is at the zero point for a sum of 0, so its offset has that many sums in it.
     reach = 2.0 if bent else (abs(zero_point) + 1) * 2.0 ** (31 - shifts) / multipliers
-    left = 30 - int(np.floor(np.log2((bound[:, 0] + reach).max())))
+    left = 30 - max(int(np.floor(np.log2((bound[:, 0] + reach).max()))), 0)
     right = left - 1 - shifts
     if left < 1 or (right < 1).any():
         return None
