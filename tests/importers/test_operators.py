@@ -313,3 +313,9 @@ def test_a_dense_layer_whose_bias_is_left_out() -> None:
     given_x = np.arange(-60, 65, 25, dtype=np.int8)[None]
     (y,) = run(found, {found.inputs[0]: given_x}).values()
     assert np.array_equal(y, run_tflm(data, [given_x])[0])
+
+
+def test_an_operand_that_is_needed_and_left_out() -> None:
+    data = write_operator("EMBEDDING_LOOKUP", [activation("x", (4, 3))], [activation("y", (4, 3))])
+    with pytest.raises(ModelError, match="EMBEDDING_LOOKUP 'y': operand 1 is missing"):
+        read(data, "m")

@@ -95,6 +95,13 @@ class Call:
             raise RefusalError(f"fused activation {name} is not supported")
         return ops.Activation[name]
 
+    def kept(self, positions: tuple[int, ...]) -> tuple[Tensor | None, ...]:
+        """The operands at `positions`, which may be marked as absent there."""
+        last = max(positions, default=-1)
+        if last >= len(self.operands):
+            raise self.damaged(f"operand {last} is missing")
+        return tuple(self.operands[position] for position in positions)
+
     def all_operands(self) -> tuple[int, ...]:
         """The positions of all operands."""
         return tuple(range(len(self.operands)))

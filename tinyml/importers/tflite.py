@@ -148,7 +148,7 @@ def _node(
         op, kept = resolver(call)
     except RefusalError as error:
         return refused(str(error))
-    operands = completed(op, tuple(call.operands[index] for index in kept))
+    operands = completed(op, call.kept(kept))
     reason = misfit(op, operands, call.results)
     if reason is not None:
         return refused(_FLOAT if is_float else reason)
