@@ -120,10 +120,10 @@ typedef struct {
   int32_t output_zero_point;
   int32_t act_min;
   int32_t act_max;
-  const int8_t *weights;
-  const int32_t *biases;
-  const int32_t *multipliers;
-  const int32_t *shifts;
+  const TINYML_FLASH int8_t *weights;
+  const TINYML_FLASH int32_t *biases;
+  const TINYML_FLASH int32_t *multipliers;
+  const TINYML_FLASH int32_t *shifts;
 } tinyml_transpose_conv_s8_op;
 
 void tinyml_transpose_conv_s8(const tinyml_transpose_conv_s8_op *op, const tinyml_span *span,
@@ -133,9 +133,9 @@ void tinyml_transpose_conv_s8(const tinyml_transpose_conv_s8_op *op, const tinym
  * strides along them (0: the same matrix again), then rows by columns of sums over depth. */
 #define TINYML_BATCH_MATMUL_RANK 3
 typedef struct {
-  const int32_t *sizes;
-  const int32_t *a_strides;
-  const int32_t *b_strides;
+  const TINYML_FLASH int32_t *sizes;
+  const TINYML_FLASH int32_t *a_strides;
+  const TINYML_FLASH int32_t *b_strides;
   int32_t rows;
   int32_t columns;
   int32_t depth;
@@ -767,7 +767,7 @@ void tinyml_copy_row(const tinyml_copy_row_op *op, const tinyml_span *span,
 typedef struct {
   int32_t repeats;
   int32_t count;
-  const int32_t *bytes;
+  const TINYML_FLASH int32_t *bytes;
 } tinyml_split_op;
 
 void tinyml_split(const tinyml_split_op *op, const int8_t *in, ...);
@@ -888,10 +888,10 @@ void tinyml_arg_min_s8(const tinyml_arg_max_s8_op *op, const int8_t *in, int32_t
 
 /* Extrema over any dimensions, int8, whole; the lists are those of tinyml_mean_s8_op. */
 typedef struct {
-  const int32_t *kept_sizes;
-  const int32_t *kept_strides;
-  const int32_t *reduced_sizes;
-  const int32_t *reduced_strides;
+  const TINYML_FLASH int32_t *kept_sizes;
+  const TINYML_FLASH int32_t *kept_strides;
+  const TINYML_FLASH int32_t *reduced_sizes;
+  const TINYML_FLASH int32_t *reduced_strides;
 } tinyml_reduce_s8_op;
 
 void tinyml_reduce_max_s8(const tinyml_reduce_s8_op *op, const int8_t *in, int8_t *out);

@@ -8,10 +8,10 @@
  * so that the choice is inlined. */
 #define TINYML_REDUCE(op, in, out, pick)                                              \
   do {                                                                                \
-    const int32_t *kept = (op)->kept_sizes;                                           \
-    const int32_t *far = (op)->kept_strides;                                          \
-    const int32_t *n = (op)->reduced_sizes;                                           \
-    const int32_t *near = (op)->reduced_strides;                                      \
+    const TINYML_FLASH int32_t *kept = (op)->kept_sizes;                              \
+    const TINYML_FLASH int32_t *far = (op)->kept_strides;                             \
+    const TINYML_FLASH int32_t *n = (op)->reduced_sizes;                              \
+    const TINYML_FLASH int32_t *near = (op)->reduced_strides;                         \
     for (int32_t i = 0; i < kept[0]; ++i) {                                           \
       for (int32_t j = 0; j < kept[1]; ++j) {                                         \
         for (int32_t k = 0; k < kept[2]; ++k) {                                       \

@@ -183,8 +183,9 @@ def test_interrupt_is_clean(project_for: Project) -> None:
         process = subprocess.Popen(
             [*command, "--port", port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        server.accept()  # it is running, and waits for an answer
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
+        connection, _ = server.accept()  # it is running, and waits for an answer
+        with connection:
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr

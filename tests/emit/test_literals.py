@@ -111,3 +111,7 @@ def test_calls_wrap_under_the_parenthesis() -> None:
     assert all(line.startswith(" " * 14 + "argument") for line in lines[1:])
     assert " ".join(line.strip() for line in lines).count("argument") == 12
     assert literals.call("f", ["a", "b"], ";", 0) == ("f(a, b);",)
+
+
+def test_truth_values_are_numbers() -> None:
+    assert literals.array(np.array([True, False]), 0) == ("1, 0,",)

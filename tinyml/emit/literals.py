@@ -15,13 +15,13 @@ _SMALLEST = {-(2**31): "INT32_MIN", -(2**63): "INT64_MIN"}
 
 
 def number(value: float) -> str:
-    """An int or a float as a C constant that has exactly this value.
+    """An int (a truth value is 0 or 1) or a float as a C constant that has exactly this value.
 
     A float that float32 holds is printed as one, with the fewest digits that
     read back as the same; others as double.
     """
     if isinstance(value, int):
-        return _SMALLEST.get(value, str(value))
+        return _SMALLEST.get(value, str(int(value)))
     if not np.isfinite(value):
         raise ValueError(f"{value} has no literal in C")
     with np.errstate(over="ignore"):

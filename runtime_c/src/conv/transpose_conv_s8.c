@@ -2,7 +2,8 @@
 #include "tinyml_kernels.h"
 
 /* The inputs of one pixel, offset, times one tap of one filter. */
-static int32_t tap(const tinyml_transpose_conv_s8_op *op, const int8_t *in, const int8_t *weights) {
+static int32_t tap(const tinyml_transpose_conv_s8_op *op, const int8_t *in,
+                   const TINYML_FLASH int8_t *weights) {
   int32_t sum = 0;
   for (int32_t c = 0; c < op->in_channels; ++c) sum += (in[c] - op->input_zero_point) * weights[c];
   return sum;
@@ -10,7 +11,7 @@ static int32_t tap(const tinyml_transpose_conv_s8_op *op, const int8_t *in, cons
 
 /* What all taps of `filter` [kernel_height, kernel_width, in_channels] add to output column x. */
 static int32_t sum_of(const tinyml_transpose_conv_s8_op *op, const tinyml_span *span,
-                      const int8_t *const *rows, const int8_t *filter, int32_t x) {
+                      const int8_t *const *rows, const TINYML_FLASH int8_t *filter, int32_t x) {
   int32_t sum = 0;
   for (int32_t i = 0; i < op->kernel_height; ++i) {
     if (rows[i] == NULL) continue;

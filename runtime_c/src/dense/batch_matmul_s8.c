@@ -27,9 +27,9 @@ static int8_t *multiply(const tinyml_batch_matmul_s8_op *op, const int8_t *a, co
 
 void tinyml_batch_matmul_s8(const tinyml_batch_matmul_s8_op *op, const int8_t *a, const int8_t *b,
                             int8_t *out) {
-  const int32_t *n = op->sizes;
-  const int32_t *as = op->a_strides;
-  const int32_t *bs = op->b_strides;
+  const TINYML_FLASH int32_t *n = op->sizes;
+  const TINYML_FLASH int32_t *as = op->a_strides;
+  const TINYML_FLASH int32_t *bs = op->b_strides;
   for (int32_t i = 0; i < n[0]; ++i) {
     for (int32_t j = 0; j < n[1]; ++j) {
       for (int32_t k = 0; k < n[2]; ++k) {
