@@ -8,15 +8,16 @@ before and after some updates on training images of that kind. Both go to `train
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
+from benchmarks.adapting import MOMENTUM, Features, Task, options_of
 from examples.digits import dataset
 from tinyml import importers, passes
-from tinyml.ir.graph import Array, Graph
+from tinyml.ir.graph import Graph
 from tinyml.train import reference
 from tinyml.train.autodiff import training_program
 from tinyml.train.budget import training_cost
@@ -35,7 +36,7 @@ LAST = 5
 """Layers with weights in the tables of costs: four convolutions and the classifier."""
 COST_RADII = (1, 2, 3, 4, 7)
 RADII = (1, 2, 4)
-RATE, MOMENTUM, BATCH = 5e-4, 0.9, 8
+RATE, BATCH = 5e-4, 8
 """The rate, of the first update, falls to 0 in a straight line."""
 
 HEAD = """\
@@ -44,16 +45,6 @@ HEAD = """\
 As `make training` computed it.
 
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Images:
-    """Quantised images [n, 8, 8, 1] of one kind, and their labels."""
-
-    training: Array
-    training_labels: Array
-    test: Array
-    test_labels: Array
 
 
 def cost_rows(models: Sequence[Path]) -> Iterator[str]:
@@ -90,43 +81,25 @@ def _maps(head: Graph) -> list:
     return [tensor for tensor in results if len(tensor.shape) == 4]
 
 
-def changed_images(graph: Graph, shift: str) -> Images:
-    """The digits, changed and quantised as the network's input says."""
+def changed_digits(graph: Graph, shift: str, last: int) -> Task:
+    """The last layers of `graph`, and the digits, changed and quantised as its input says."""
     rng, quant = np.random.default_rng(11), graph.tensors[graph.inputs[0]].q
-
-    def changed(images: Array) -> Array:
-        return dataset.quantised(
-            dataset.SHIFTS[shift][1](images, rng), quant.scale, quant.zero_point
-        )
-
-    training, test = dataset.load()
-    return Images(changed(training.images), training.labels, changed(test.images), test.labels)
-
-
-def adapt(
-    graph: Graph, images: Images, options: TrainOptions, last: int, updates: int, seed: int
-) -> tuple[float, float]:
-    """Accuracy on the test images before and after."""
     tail = split(graph, chosen_layers(graph, Last(last)))
-    program = training_program(tail, options)
-    state = reference.initial_state(tail, program)
-    (name,) = graph.inputs
 
-    def accuracy(state: reference.State) -> float:
-        starts = (reference.boundary(tail, program, {name: x[None]}) for x in images.test)
-        given = [reference.infer(tail, program, state, start).argmax() for start in starts]
-        return float(np.mean(np.array(given) == images.test_labels))
+    def features(samples: dataset.Samples) -> Features:
+        changed = dataset.SHIFTS[shift][1](samples.images, rng)
+        images = dataset.quantised(changed, quant.scale, quant.zero_point)
+        return Features.of(tail, (image[None] for image in images), samples.labels)
 
-    before, samples = accuracy(state), updates * options.batch
-    rng, count = np.random.default_rng(seed), len(images.training)
-    rounds = -(-samples // count)
-    order = np.concatenate([rng.permutation(count) for _ in range(rounds)])[:samples]
-    for i, at in enumerate(order):
-        start = reference.boundary(tail, program, {name: images.training[at][None]})
-        label = np.array([images.training_labels[at]], np.int32)
-        rate = RATE * (1 - i / samples)
-        state = reference.train_step(tail, program, state, start, label, rate, seed).state
-    return before, accuracy(state)
+    training, test = map(features, dataset.load())
+    return Task(tail, training, test)
+
+
+def adapt(task: Task, options: TrainOptions, updates: int, seed: int) -> tuple[float, float]:
+    """Accuracy on the test images before and after."""
+    program = training_program(task.tail, options)
+    before = task.accuracy(program, reference.initial_state(task.tail, program))
+    return before, task.accuracy(program, task.learnt(program, updates, RATE, seed))
 
 
 def accuracy_rows(
@@ -135,13 +108,11 @@ def accuracy_rows(
     """Of every shift, precision and radius: mean accuracy and its spread over the seeds."""
     graph = passes.optimize(importers.load(DIGITS / "digits_int8.tflite"))
     for shift in shifts:
-        images = changed_images(graph, shift)
+        task = changed_digits(graph, shift, last)
         for precision in Precision:
             for radius in RADII:
-                options = TrainOptions(
-                    precision, momentum=MOMENTUM, batch=BATCH, radius=radius, normalise_stride=True
-                )
-                runs = [adapt(graph, images, options, last, updates, seed) for seed in range(seeds)]
+                options = options_of(precision, radius, BATCH)
+                runs = [adapt(task, options, updates, seed) for seed in range(seeds)]
                 after = np.array([run[1] for run in runs])
                 row = " | ".join(
                     (

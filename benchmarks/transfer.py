@@ -13,7 +13,6 @@ import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,15 +20,15 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.adapting import MOMENTUM, Features, Task, options_of
 from tinyml import importers, passes
 from tinyml.ir.graph import Array, Graph, Tensor
-from tinyml.train import forward, reference
 from tinyml.train.autodiff import training_program
 from tinyml.train.budget import training_cost
 from tinyml.train.head import with_classes
 from tinyml.train.options import TrainOptions
 from tinyml.train.program import Precision
-from tinyml.train.tail import Last, Tail, chosen_layers, split
+from tinyml.train.tail import Last, chosen_layers, split
 
 TABLE = Path(__file__).resolve().parent / "transfer.md"
 HEAD = """\
@@ -37,28 +36,6 @@ HEAD = """\
 
 As `python -m benchmarks.transfer MODEL --data DATA` computed it on the host reference.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """What the runs of one table have in common."""
-
-    updates: int
-    batch: int
-    rate: float
-    """Of the first update; it falls to 0 in a straight line."""
-    momentum: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """A tail, and what the backbone gave it for every image."""
-
-    tail: Tail
-    training: Mapping[str, Array]
-    training_labels: Array
-    test: Mapping[str, Array]
-    test_labels: Array
 
 
 def resized(images: Array, height: int, width: int) -> Array:
@@ -91,67 +68,40 @@ def task_of(graph: Graph, data: Mapping[str, Array], last: int, train: int, test
     classes = int(data["y_train"].max()) + 1
     graph = with_classes(graph, classes)
     tail = split(graph, chosen_layers(graph, Last(last)))
-    program = training_program(tail, TrainOptions())
-    (name,) = graph.inputs
-    rng = np.random.default_rng(123)
+    tensor, rng = graph.tensors[graph.inputs[0]], np.random.default_rng(123)
 
-    def features(part: str, count: int) -> tuple[dict[str, Array], Array]:
-        chosen = rng.permutation(len(data[f"x_{part}"]))[:count]
-        given = [
-            reference.boundary(
-                tail,
-                program,
-                {name: quantised(data[f"x_{part}"][at][None], graph.tensors[name])},
-            )
-            for at in track(chosen, f"Backbone, {part}", transient=True)
-        ]
-        values = {key: np.concatenate([each[key] for each in given]) for key in given[0]}
-        return values, data[f"y_{part}"][chosen]
+    def features(part: str, count: int) -> Features:
+        images, labels = data[f"x_{part}"], data[f"y_{part}"]
+        chosen = rng.permutation(len(images))[:count]
+        bar = track(chosen, f"Backbone, {part}", transient=True)
+        return Features.of(
+            tail, (quantised(images[at][None], tensor) for at in bar), labels[chosen]
+        )
 
-    return Task(tail, *features("train", train), *features("test", test))
+    return Task(tail, features("train", train), features("test", test))
 
 
 _TASKS: list[Task] = []
 """What a process of the pool works on: it inherits it, for graphs cannot be sent."""
 
 
-def accuracy(study: Study, seed: int, precision: Precision, radius: int) -> float:
+def accuracy(options: TrainOptions, updates: int, rate: float, seed: int) -> float:
     """On the test images, after training on the others."""
     (task,) = _TASKS
-    options = TrainOptions(
-        precision,
-        radius=radius,
-        momentum=study.momentum,
-        batch=study.batch,
-        normalise_stride=True,
-    )
     program = training_program(task.tail, options)
-    state = reference.initial_state(task.tail, program)
-
-    def start(values: Mapping[str, Array], at: int) -> dict[str, Array]:
-        given = {name: every[at : at + 1] for name, every in values.items()}
-        if precision is Precision.INT8:
-            return given
-        tensors = task.tail.head.tensors
-        return {name: forward.dequantized(tensors[name], value) for name, value in given.items()}
-
-    samples, count = study.updates * study.batch, len(task.training_labels)
-    rng = np.random.default_rng(seed)
-    order = np.concatenate([rng.permutation(count) for _ in range(-(-samples // count))])
-    for i, at in enumerate(order[:samples]):
-        label = task.training_labels[at : at + 1].astype(np.int32)
-        rate = study.rate * (1 - i / samples)
-        state = reference.train_step(
-            task.tail, program, state, start(task.training, at), label, rate, seed
-        ).state
-    given = [
-        reference.infer(task.tail, program, state, start(task.test, at)).argmax()
-        for at in range(len(task.test_labels))
-    ]
-    return float(np.mean(np.array(given) == task.test_labels))
+    return task.accuracy(program, task.learnt(program, updates, rate, seed))
 
 
-def rows(task: Task, study: Study, radii: Sequence[int], seeds: int, jobs: int) -> Iterator[str]:
+def rows(
+    task: Task,
+    radii: Sequence[int],
+    *,
+    batch: int,
+    updates: int,
+    rate: float,
+    seeds: int,
+    jobs: int,
+) -> Iterator[str]:
     """Of every precision and radius: what it costs, mean accuracy and its spread."""
     pool = ProcessPoolExecutor(jobs, get_context("fork"), _TASKS.append, (task,))
     with pool:
@@ -160,9 +110,8 @@ def rows(task: Task, study: Study, radii: Sequence[int], seeds: int, jobs: int) 
             for radius in radii:
                 options = TrainOptions(precision, radius=radius)
                 cost = training_cost(training_program(task.tail, options))
-                runs = [
-                    pool.submit(accuracy, study, seed, precision, radius) for seed in range(seeds)
-                ]
+                learns = options_of(precision, radius, batch)
+                runs = [pool.submit(accuracy, learns, updates, rate, seed) for seed in range(seeds)]
                 found = np.array([run.result() for run in runs])
                 exact = found if exact is None else exact
                 gap = (found - exact).mean() * 100
@@ -202,19 +151,27 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     console = Console(width=120)
-    study = Study(options.updates, options.batch, options.rate, momentum=0.9)
     graph = passes.optimize(passes.int8_io(importers.load(options.model)))
     with np.load(options.data) as data:
         task = task_of(graph, dict(data), options.last, options.train, options.test)
     radii = [int(radius) for radius in options.radii.split(",")]
     found = []
-    for row in rows(task, study, radii, options.seeds, options.jobs):
+    for row in rows(
+        task,
+        radii,
+        batch=options.batch,
+        updates=options.updates,
+        rate=options.rate,
+        seeds=options.seeds,
+        jobs=options.jobs,
+    ):
         console.print(row)
         found.append(row)
     section = (
         f"\nThe last {options.last} layers with weights learn, the classifier, which is new,\n"
-        f"among them: {study.updates} updates by {study.batch} of {options.train:,} images, rate\n"
-        f"{study.rate:g} falling to 0, momentum {study.momentum:g}, filtered gradients divided by\n"
+        f"among them: {options.updates} updates by {options.batch} of {options.train:,} images, "
+        f"rate\n{options.rate:g} falling to 0, momentum {MOMENTUM:g}, filtered gradients divided "
+        "by\n"
         f"the stride's square. Accuracy on {options.test:,} other images: the mean of\n"
         f"{options.seeds} seeds, the worst and the best, and the mean difference to exact\n"
         "gradients in points. MACs are those of the backward pass; saved bytes what the forward\n"
