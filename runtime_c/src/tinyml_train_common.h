@@ -33,39 +33,57 @@ static inline tinyml_train_span tinyml_train_block(const tinyml_train_blocks *b,
   return span;
 }
 
-/* A patch: of which image and where, and the element of channel 0 of its first pixel. */
+/* A patch of a map: the element of channel 0 of its first pixel, and from row to row. */
 typedef struct {
   tinyml_train_span rows;
   tinyml_train_span columns;
   int32_t pixels;
+  int32_t channels;
   int32_t first;
+  int32_t pitch;
 } tinyml_train_patch;
 
-/* Patch (p, q) of image n of maps of `channels`. */
-static inline tinyml_train_patch tinyml_train_patch_at(const tinyml_train_grid *grid, int32_t n,
-                                                       int32_t p, int32_t q, int32_t channels) {
+/* How many patches all images have. */
+static inline int32_t tinyml_train_patch_count(const tinyml_train_patches *p) {
+  return p->images * p->grid.rows.count * p->grid.columns.count;
+}
+
+/* Patch `number` of these, image by image and row by row, on maps of `channels`. */
+static inline tinyml_train_patch tinyml_train_patch_at(const tinyml_train_grid *grid,
+                                                       int32_t number, int32_t channels) {
+  const int32_t row = number / grid->columns.count, image = row / grid->rows.count;
   tinyml_train_patch patch;
-  patch.rows = tinyml_train_block(&grid->rows, p);
-  patch.columns = tinyml_train_block(&grid->columns, q);
+  patch.rows = tinyml_train_block(&grid->rows, row - image * grid->rows.count);
+  patch.columns = tinyml_train_block(&grid->columns, number - row * grid->columns.count);
   patch.pixels = (patch.rows.end - patch.rows.begin) * (patch.columns.end - patch.columns.begin);
+  patch.channels = channels;
+  patch.pitch = grid->columns.size * channels;
   patch.first =
-      ((n * grid->rows.size + patch.rows.begin) * grid->columns.size + patch.columns.begin) *
-      channels;
+      (image * grid->rows.size + patch.rows.begin) * patch.pitch + patch.columns.begin * channels;
   return patch;
 }
 
-/* How many bits of a patch of maps of `channels` are set, of the channel of bit `first`. */
-static inline int32_t tinyml_train_bits(const tinyml_train_grid *grid,
-                                        const tinyml_train_patch *patch, const uint8_t *bits,
-                                        int32_t channel, int32_t channels) {
-  int32_t count = 0, row = patch->first + channel;
-  for (int32_t y = patch->rows.begin; y < patch->rows.end; ++y) {
-    int32_t at = row;
-    for (int32_t x = patch->columns.begin; x < patch->columns.end; ++x, at += channels) {
-      count += (bits[at >> 3] >> (at & 7)) & 1;
-    }
-    row += grid->columns.size * channels;
-  }
+/* A loop over the pixels of a patch, row by row: `at` is the element of one of their channels. */
+#define TINYML_TRAIN_PATCH_PIXELS(patch, channel, at)                                              \
+  for (int32_t row_ = (patch).rows.begin, first_ = (patch).first + (channel);                      \
+       row_ < (patch).rows.end; ++row_, first_ += (patch).pitch)                                   \
+    for (int32_t at = first_,                                                                      \
+                 end_ = first_ + ((patch).columns.end - (patch).columns.begin) * (patch).channels; \
+         at < end_; at += (patch).channels)
+
+/* The sum of a channel over a patch. */
+static inline float tinyml_train_patch_sum(const tinyml_train_patch *patch, int32_t channel,
+                                           const float *x) {
+  float sum = 0.0f;
+  TINYML_TRAIN_PATCH_PIXELS(*patch, channel, at) sum += x[at];
+  return sum;
+}
+
+/* How many of the bits are set of a channel over a patch. */
+static inline int32_t tinyml_train_bits(const tinyml_train_patch *patch, int32_t channel,
+                                        const uint8_t *bits) {
+  int32_t count = 0;
+  TINYML_TRAIN_PATCH_PIXELS(*patch, channel, at) count += (bits[at >> 3] >> (at & 7)) & 1;
   return count;
 }
 

@@ -69,20 +69,43 @@ class ComparisonParams:
 
 def add_params(graph: Graph, node: Node) -> AddParams:
     """ADD and SUB."""
-    op = node.op
+    op, left_shift = node.op, 20
     assert isinstance(op, ops.Add | ops.Sub)
+    twice, y = _common_scale(graph, node), result(graph, node)
+    output = rescale_below_one(node, y, twice / ((1 << left_shift) * y.q.scale))
+    return _at_common_scale(graph, node, left_shift, output, op.activation)
+
+
+def squared_difference_params(graph: Graph, node: Node) -> AddParams:
+    """SQUARED_DIFFERENCE; the shift leaves room for the square in 32 bits."""
+    twice, y, left_shift = _common_scale(graph, node), result(graph, node), 7
+    output = rescale(node, y, twice * twice / ((1 << 2 * left_shift) * y.q.scale))
+    if output.shift > 0:
+        raise unsupported(
+            node, y, f"its scale {y.q.scale:g} is too small for the square", "use a larger scale"
+        )
+    return _at_common_scale(graph, node, left_shift, output, ops.Activation.NONE)
+
+
+def _common_scale(graph: Graph, node: Node) -> float:
+    """Of both operands: twice the larger one, so that their sum has room."""
+    return 2.0 * max(operand(graph, node, 0).q.scale, operand(graph, node, 1).q.scale)
+
+
+def _at_common_scale(
+    graph: Graph, node: Node, left_shift: int, output: Rescale, activation: ops.Activation
+) -> AddParams:
     a, b, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
-    left_shift = 20
-    twice = 2.0 * max(a.q.scale, b.q.scale)
-    act_min, act_max = activation_range(node, y, op.activation)
+    common = _common_scale(graph, node)
+    act_min, act_max = activation_range(node, y, activation)
     return AddParams(
         input1_zero_point=a.q.zero_point,
         input2_zero_point=b.q.zero_point,
         output_zero_point=y.q.zero_point,
         left_shift=left_shift,
-        input1=rescale_below_one(node, a, a.q.scale / twice),
-        input2=rescale_below_one(node, b, b.q.scale / twice),
-        output=rescale_below_one(node, y, twice / ((1 << left_shift) * y.q.scale)),
+        input1=rescale_below_one(node, a, a.q.scale / common),
+        input2=rescale_below_one(node, b, b.q.scale / common),
+        output=output,
         act_min=act_min,
         act_max=act_max,
     )
@@ -113,30 +136,6 @@ def prelu_params(graph: Graph, node: Node) -> PreluParams:
         output_zero_point=y.q.zero_point,
         positive=rescale(node, y, x.q.scale / y.q.scale),
         negative=rescale(node, y, x.q.scale * alpha.q.scale / y.q.scale),
-    )
-
-
-def squared_difference_params(graph: Graph, node: Node) -> AddParams:
-    """SQUARED_DIFFERENCE; the shift leaves room for the square in 32 bits."""
-    a, b, y = operand(graph, node, 0), operand(graph, node, 1), result(graph, node)
-    left_shift = 7
-    twice = 2.0 * max(a.q.scale, b.q.scale)
-    output = rescale(node, y, twice * twice / ((1 << 2 * left_shift) * y.q.scale))
-    if output.shift > 0:
-        raise unsupported(
-            node, y, f"its scale {y.q.scale:g} is too small for the square", "use a larger scale"
-        )
-    act_min, act_max = activation_range(node, y, ops.Activation.NONE)
-    return AddParams(
-        input1_zero_point=a.q.zero_point,
-        input2_zero_point=b.q.zero_point,
-        output_zero_point=y.q.zero_point,
-        left_shift=left_shift,
-        input1=rescale_below_one(node, a, a.q.scale / twice),
-        input2=rescale_below_one(node, b, b.q.scale / twice),
-        output=output,
-        act_min=act_min,
-        act_max=act_max,
     )
 
 

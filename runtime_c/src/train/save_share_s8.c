@@ -2,26 +2,13 @@
 
 void tinyml_train_save_share_s8(const tinyml_train_share_s8_op *op, const int8_t *y,
                                 uint8_t *share) {
-  const tinyml_train_grid *grid = &op->patches.grid;
-  const int32_t channels = op->patches.channels;
-  for (int32_t n = 0; n < op->patches.images; ++n) {
-    for (int32_t p = 0; p < grid->rows.count; ++p) {
-      for (int32_t q = 0; q < grid->columns.count; ++q) {
-        const tinyml_train_patch patch = tinyml_train_patch_at(grid, n, p, q, channels);
-        for (int32_t c = 0; c < channels; ++c) {
-          const int8_t *row = y + patch.first + c;
-          int32_t count = 0;
-          for (int32_t i = patch.rows.begin; i < patch.rows.end; ++i) {
-            const int8_t *pixel = row;
-            for (int32_t j = patch.columns.begin; j < patch.columns.end; ++j) {
-              count += op->low < *pixel && *pixel < op->high;
-              pixel += channels;
-            }
-            row += grid->columns.size * channels;
-          }
-          *share++ = (uint8_t)count;
-        }
-      }
+  const tinyml_train_patches *patches = &op->patches;
+  for (int32_t i = 0; i < tinyml_train_patch_count(patches); ++i) {
+    const tinyml_train_patch patch = tinyml_train_patch_at(&patches->grid, i, patches->channels);
+    for (int32_t c = 0; c < patches->channels; ++c) {
+      int32_t count = 0;
+      TINYML_TRAIN_PATCH_PIXELS(patch, c, at) count += op->low < y[at] && y[at] < op->high;
+      *share++ = (uint8_t)count;
     }
   }
 }
