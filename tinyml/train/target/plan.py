@@ -11,7 +11,7 @@ from itertools import groupby
 
 from tinyml import memory
 from tinyml.board import Board
-from tinyml.choose import Binders, Choice, choose
+from tinyml.choose import Binders, Choice, KernelCalls, binders, choose
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels import bind
@@ -21,7 +21,7 @@ from tinyml.options import PlanOptions
 from tinyml.planning import Plan
 from tinyml.schedule.order import layer_schedule, reordered
 from tinyml.schedule.schedule import Schedule
-from tinyml.schedule.search import best_schedule, calls_of, front
+from tinyml.schedule.search import best_schedule, front
 from tinyml.schedule.work import executed_macs
 from tinyml.train.bind_common import TrainCall
 from tinyml.train.calls import bind_node
@@ -164,11 +164,9 @@ def least_steps(variants: Sequence[Prepared], board: Board) -> list[int]:
     """Bytes of RAM that a step of each takes without anything computed twice: arena and what
     learns. `variants` have one backbone."""
     graph = variants[0].tail.backbone
-    layers = {node.name: bind(graph, node, board.isa) for node in graph.nodes}
-    rows = {node.name: bind(graph, node, board.isa, flatten=False) for node in graph.nodes}
-    schedule = best_schedule(graph, layers, rows) if graph.nodes else Schedule(())
-    calls = calls_of(schedule, layers, rows)
-    found = []
+    every = _calls(graph, board)
+    schedule = best_schedule(graph, every.layers, every.rows) if graph.nodes else Schedule(())
+    calls, found = every.of(schedule), []
     for each in variants:
         placed = _placed(timeline(each.tail, each.program, board.isa), schedule, calls)
         found.append(placed.memory.arena_bytes + learning(each.tail, each.program).nbytes)
@@ -180,16 +178,20 @@ def _backbones(
 ) -> Iterator[tuple[int, Schedule, Mapping[str, KernelCall]]]:
     """MACs, schedule and calls of ways to run the backbone, fewest MACs first."""
     graph = made.tail.backbone
-    layers = {node.name: bind(graph, node, board.isa) for node in graph.nodes}
     if not graph.nodes:
-        yield 0, Schedule(()), layers
+        yield 0, Schedule(()), {}
         return
-    rows = {node.name: bind(graph, node, board.isa, flatten=False) for node in graph.nodes}
-    whole = layer_schedule(graph, layers)
-    yield executed_macs(graph, whole, layers), whole, layers
-    for one in front(graph, layers, rows):
+    calls = _calls(graph, board)
+    whole = layer_schedule(graph, calls.layers)
+    yield executed_macs(graph, whole, calls.layers), whole, calls.layers
+    for one in front(graph, calls.layers, calls.rows):
         for schedule in (one.schedule, *one.others):
-            yield one.macs, schedule, calls_of(schedule, layers, rows)
+            yield one.macs, schedule, calls.of(schedule)
+
+
+def _calls(graph: Graph, board: Board) -> KernelCalls:
+    """The kernels of a backbone, made for speed, in one thread."""
+    return binders(graph, board, PlanOptions().optimize, threads=1).calls(graph, board)
 
 
 def _placed(made: Timeline, backbone: Schedule, calls: Mapping[str, KernelCall]) -> Plan:
@@ -214,13 +216,13 @@ def _inference(
         assert isinstance(call, TrainCall)
         return _as_kernel(graph, call, learns)
 
-    wanted, binders = replace(options, sram=room), Binders(bound, partial(bound, flatten=False))
+    wanted, made = replace(options, sram=room), Binders(bound, partial(bound, flatten=False))
     try:
-        return choose(prepared.graph, board, wanted, binders)
+        return choose(prepared.graph, board, wanted, made)
     except PlanError:
         if room is None:
             raise
-        return choose(prepared.graph, board, replace(options, sram=None), binders)
+        return choose(prepared.graph, board, replace(options, sram=None), made)
 
 
 def _as_kernel(graph: Graph, call: TrainCall, learns: Mapping[str, str]) -> KernelCall:

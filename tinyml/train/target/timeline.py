@@ -133,7 +133,7 @@ class _Maker:
         if len(changes) > 1:
             raise PlanError(f"{call.function} changes {', '.join(changes)}: one can be in place")
         before = [self._tensor(name) for name in (*changes, *reads)]
-        allowed = {read for read, written in call.in_place if written not in _lasting(self)}
+        allowed = {read for read, written in call.in_place if self._in_arena(written)}
         after = [self._next(name) for name in changes]
         after += [self._tensor(name, new=True) for name in self._placed(call, Access.WRITE)]
         kernel = KernelCall(
@@ -155,7 +155,10 @@ class _Maker:
     def _placed(self, call: TrainCall, access: Access) -> list[str]:
         """The buffers that `call` uses so, and that lie in the arena; each once."""
         names = (p.buffer for p in call.pointers if p.access is access and p.buffer is not None)
-        return [n for n in dict.fromkeys(names) if self.program.buffers[n].role not in _OUTSIDE]
+        return [name for name in dict.fromkeys(names) if self._in_arena(name)]
+
+    def _in_arena(self, buffer: str) -> bool:
+        return self.program.buffers[buffer].role not in _OUTSIDE
 
     def _tensor(self, name: str, *, new: bool = False) -> str:
         """The tensor that buffer `name` is now; `new`: from now on it is the first one."""
@@ -190,10 +193,6 @@ class _Maker:
             name, number = f"{wanted} ({number})", number + 1
         self.names.add(name)
         return name
-
-
-def _lasting(maker: _Maker) -> set[str]:
-    return {name for name, buffer in maker.program.buffers.items() if buffer.role in _OUTSIDE}
 
 
 def layer_of(program: Program, step: Step) -> str:
