@@ -181,7 +181,12 @@ def test_interrupt_is_clean(project_for: Project) -> None:
         port = f"socket://127.0.0.1:{server.getsockname()[1]}"
         command = [sys.executable, "-m", "tinyml", "verify", str(project_for("stm32"))]
         process = subprocess.Popen(
-            [*command, "--port", port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*command, "--port", port],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Shells start what runs in the background deaf to it, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         connection, _ = server.accept()  # it is running, and waits for an answer
         with connection:

@@ -290,7 +290,7 @@ def test_a_board_gets_the_kernels_of_its_first_instruction_set(name: str) -> Non
     for kind in KINDS:
         first = next(isa for isa in board.isa if isa == "portable" or kind in kinds(isa))
         used = set()
-        for one in drawn(kind, 80)[::2]:
+        for one in drawn(kind, EXAMPLES.get(kind, 20)):
             call = bind(one.graph, one.graph.nodes[0], board.isa)
             isa = by_name(call.kernel).isa
             used.add(isa)
