@@ -111,6 +111,10 @@ extern "C" {
 /* How often the observer measures itself before an inference. */
 #define TINYML_LINK_CALIBRATIONS 256
 
+/* Runs of the same instructions, of turns of a loop each, that show whether ticks count them. */
+#define TINYML_LINK_SPINS 8
+#define TINYML_LINK_SPIN_TURNS 512
+
 /* A BUSY frame for every row would take longer than the row. */
 #define TINYML_LINK_BUSY_PIECES 64
 
@@ -179,7 +183,8 @@ typedef struct {
   int16_t model_status;  /* tinyml_status */
   uint16_t record_count; /* outputs observed; record_capacity + 1 if there were too many */
   uint32_t overhead;     /* ticks per TINYML_LINK_CALIBRATIONS records that counting itself adds */
-  uint32_t jitter;       /* by how much single calibrations differed: 0 if ticks are instructions */
+  uint32_t jitter;       /* by how many ticks runs of the same instructions differ, all ones where
+                          * they take none: 0 if ticks are instructions */
   uint32_t read_crc;     /* CRC-32 of all pieces of an input that is pulled, in order; else 0 */
   uint32_t read_bytes;   /* of them, what was read twice counted twice */
   uint32_t loss;         /* after TRAIN, the bits of a float; else 0 */

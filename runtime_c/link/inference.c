@@ -65,23 +65,38 @@ static int observe(void *user, uint16_t op, uint16_t output, const void *data, s
   return stop;
 }
 
-/* What observations find where nothing runs between them. */
-static void calibrate(const tinyml_observer *observer) {
+/* A fixed number of instructions, whatever they are. */
+static uint64_t ticks_of_a_spin(void) {
+  tinyml_port_counter_reset();
+  for (volatile uint16_t i = 0; i < TINYML_LINK_SPIN_TURNS; ++i) {
+  }
+  return tinyml_port_ticks();
+}
+
+/* By how many ticks runs of the same instructions differ. A counter that does not move while
+ * thousands of them run (a clock that is read too coarsely) counts no instructions either. */
+static uint32_t spread_of_spins(void) {
   uint64_t least = UINT64_MAX;
   uint64_t most = 0;
-  server->quiet = 1;
-  server->total = 0;
-  for (unsigned i = 0; i < TINYML_LINK_CALIBRATIONS; ++i) {
-    const uint64_t before = server->total;
-    tinyml_port_counter_reset();
-    (void)observer->on_output(observer->user, NO_OP, 0, NULL, 0);
-    const uint64_t ticks = server->total - before;
+  for (unsigned i = 0; i < TINYML_LINK_SPINS; ++i) {
+    const uint64_t ticks = ticks_of_a_spin();
     if (ticks < least) least = ticks;
     if (ticks > most) most = ticks;
   }
+  return least == 0 ? UINT32_MAX : (uint32_t)(most - least);
+}
+
+/* What observations find where nothing runs between them. */
+static void calibrate(const tinyml_observer *observer) {
+  server->quiet = 1;
+  server->total = 0;
+  for (unsigned i = 0; i < TINYML_LINK_CALIBRATIONS; ++i) {
+    tinyml_port_counter_reset();
+    (void)observer->on_output(observer->user, NO_OP, 0, NULL, 0);
+  }
   server->quiet = 0;
   server->invoked.overhead = (uint32_t)server->total;
-  server->invoked.jitter = (uint32_t)(most - least);
+  server->invoked.jitter = spread_of_spins();
 }
 
 void tinyml_link_stop_counting(void) { server->carried += without_overhead(tinyml_port_ticks()); }

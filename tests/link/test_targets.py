@@ -1,6 +1,7 @@
 """The toy firmware on every emulated core: the same protocol, exact counts, visible crashes."""
 
 import math
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,25 @@ def test_counts_instructions_exactly(target: tuple[Board, Path]) -> None:
 
 def test_time_is_not_passed_off_as_instructions(target: tuple[Board, Path]) -> None:
     board, elf = target
+    with (
+        open_target(board, elf, counting=False) as stream,
+        pytest.raises(LinkError, match="does not count instructions"),
+    ):
+        Client(stream).count(toy.inputs(turns=250))
+
+
+def test_a_clock_that_stands_still_is_not_passed_off_as_instructions(
+    target: tuple[Board, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The emulator without `-icount` where the machine's clock moves every 100 ms."""
+    coarse = tmp_path / "coarse.so"
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", str(Path(__file__).with_name("coarse.c")), "-o", str(coarse)],
+        check=True,
+        timeout=60,
+    )
+    board, elf = target
+    monkeypatch.setenv("LD_PRELOAD", str(coarse))
     with (
         open_target(board, elf, counting=False) as stream,
         pytest.raises(LinkError, match="does not count instructions"),

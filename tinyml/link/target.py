@@ -89,7 +89,7 @@ class Invocation:
     overhead: Fraction
     """Ticks that the act of counting adds to every record."""
     jitter: int
-    """By how many ticks that varies: instructions do not, time does."""
+    """By how many ticks runs of the same instructions differ: 0 where ticks count instructions."""
     read_bytes: int
     """Of an input that the model reads in pieces: all of them; else 0."""
     read_crc: int
