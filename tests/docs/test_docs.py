@@ -49,6 +49,7 @@ def test_readme_names_every_board() -> None:
 def test_readme_lists_every_command() -> None:
     section = README.partition("## Commands")[2].partition("\n## ")[0]
     commands = {command.callback.__name__ for command in cli.app.registered_commands}
+    commands |= {group.typer_instance.info.name for group in cli.app.registered_groups}
     assert set(re.findall(r"`tinyml (\w+)", section)) == commands
 
 

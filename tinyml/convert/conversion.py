@@ -75,12 +75,12 @@ def converted_bytes(model: Path, options: ConvertOptions) -> tuple[bytes, bytes]
             f"quantising '{model}' needs samples of its inputs",
             hint="--data samples.npz, or a folder of .npy files or images: about a hundred",
         )
-    found = _checked(model)
-    if options.equalize and found is not KERAS:
+    if options.equalize and format_of(model) is not KERAS:
         raise UnsupportedError(
-            f"equalising is for Keras models, and '{model}' is one of {found.name}",
+            f"equalising is for Keras models, and '{model}' is one of {format_of(model).name}",
             hint="leave out --equalize",
         )
+    found = _checked(model)
     _read(options)  # bad data is found before a converter has taken its time
     quantised, floats = _run(model, found, options)
     assert quantised is not None
