@@ -41,8 +41,9 @@ HEAD = """\
 One inference, the whole input in RAM as int8, with the schedule that needs the least memory, as
 `make bench` measured it; models are left out where they do not fit. *Per MAC* is instructions per
 multiply-accumulate that is executed. *Predicted* is what `tinyml plan` says before anything is
-built, and by how much it is off. *TFLM* is TensorFlow Lite Micro with CMSIS-NN. On Linux boards
-the SRAM is the arena.
+built, and by how much it is off. *Code* is that of the whole firmware, start-up and serial link
+included; on Linux boards it has the C library in it. *TFLM* is TensorFlow Lite Micro with CMSIS-NN:
+its instructions, and the code of its smallest build.
 
 """
 
@@ -107,15 +108,17 @@ def _sum(counts: Sequence[int | None]) -> int | None:
 def table(rows: list[Row], peers: dict[str, Any]) -> str:
     """Markdown."""
     lines = [
-        "| model | core | bit-exact | instructions | per MAC | predicted | SRAM B | flash B"
-        " | TFLM |",
-        "|---|---|---|--:|--:|--:|--:|--:|--:|",
+        "| model | core | bit-exact | instructions | per MAC | predicted | SRAM B | code B"
+        " | constants B | TFLM | TFLM code B |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
         total = row.counted.total
         macs = sum(layer.macs for layer in row.counted.layers)
         guess = row.predicted
-        tflm = peers.get(row.model, {}).get("instructions", {}).get(row.core)
+        peer = peers.get(row.model, {})
+        tflm = peer.get("instructions", {}).get(row.core)
+        smallest = peer.get("code_bytes", {}).get(row.core)
         cells = (
             row.model,
             row.core,
@@ -124,8 +127,10 @@ def table(rows: list[Row], peers: dict[str, Any]) -> str:
             f"{total / macs:.2f}" if macs else "-",
             f"{guess:,} ({guess / total - 1:+.1%})" if guess else "-",
             f"{row.built.sram_bytes:,}",
-            f"{row.built.flash_bytes:,}",
+            f"{row.built.code_bytes:,}",
+            f"{row.built.const_bytes:,}",
             f"{tflm:,}" if tflm else "-",
+            f"{smallest:,}" if smallest else "-",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
