@@ -38,7 +38,17 @@ def from_keras(model: Path, scratch: Path, equalising: Dataset | None = None) ->
         ]
         network = equalised(network, fit(equalising, inputs))
     specs = [tf.TensorSpec([1, *x.shape[1:]], x.dtype, name=x.name) for x in network.inputs]
-    network.export(scratch, format="tf_saved_model", input_signature=specs, verbose=False)
+
+    def serve(*arrays: Any) -> Any:
+        # Said to every layer: of its own accord Keras takes what follows a Resizing layer, or
+        # another that prepares data, for training.
+        packed = keras.tree.pack_sequence_as(network.input, arrays)
+        return network(arrays[0] if len(arrays) == 1 else packed, training=False)
+
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint(_SIGNATURE, serve, specs)
+    archive.write_out(scratch, verbose=False)
     return from_saved_model(scratch, scratch)
 
 
