@@ -474,6 +474,25 @@ def _resize(graph: Graph, node: Node) -> _Written:
     return _Written(_code(op.kind), 3, (*node.inputs, _ints(*op.size)), options)
 
 
+@_writes(ops.Svdf)
+def _svdf(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    return _Written(_code(op.kind), 3, node.inputs, schema.SVDFOptionsT(op.rank))
+
+
+@_writes(ops.Lstm)
+def _lstm(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = schema.UnidirectionalSequenceLSTMOptionsT()
+    options.fusedActivationFunction = schema.ActivationFunctionType.TANH
+    options.cellClip, options.timeMajor = op.cell_clip, op.time_major
+    x, *rest = node.inputs
+    weights, biases, states = rest[:8], rest[8:12], rest[12:]
+    absent = (None,) * 4
+    operands = (x, *weights, *absent[:3], *biases, *absent[:2], *states, *absent)
+    return _Written(_code(op.kind), 3, operands, options)
+
+
 @_writes(ops.ArgMax, ops.ArgMin)
 def _arg_max(graph: Graph, node: Node) -> _Written:
     op: _Op = node.op

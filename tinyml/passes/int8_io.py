@@ -123,7 +123,7 @@ def _cut_outputs(graph: Graph) -> Graph:
         if node is None or not isinstance(node.op, Dequantize) or graph.consumers()[name]:
             continue
         source = graph.tensors[node.inputs[0] or ""]
-        if source.dtype is not DType.INT8 or source.name in (*graph.inputs, *graph.outputs):
+        if source.dtype is not DType.INT8 or source.name in (*graph.sources, *graph.outputs):
             continue
         nodes = tuple(
             replace(
