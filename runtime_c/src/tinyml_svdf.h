@@ -5,14 +5,15 @@
 #include "tinyml_fixedpoint.h"
 #include "tinyml_kernels.h"
 
-/* What goes into the state of one filter: features of one input, within low..high. */
+/* What goes into the state of one filter: features of one input. TFLM adds the zero point to what
+ * is within the limits already, so the sum may wrap around when it is stored. */
 static inline int32_t tinyml_svdf_feature(const int8_t *in, const TINYML_FLASH int8_t *weights,
                                           int32_t inputs, int32_t zero_point, tinyml_scale scale,
                                           int32_t state_zero_point, int32_t low, int32_t high) {
   int32_t sum = 0;
   for (int32_t i = 0; i < inputs; ++i) sum = tinyml_add(sum, weights[i] * (in[i] - zero_point));
   sum = tinyml_requantize(sum, scale.multiplier, scale.shift);
-  return tinyml_clamp(sum, low - state_zero_point, high - state_zero_point) + state_zero_point;
+  return tinyml_clamp(sum, low, high) + state_zero_point;
 }
 
 /* Defines `name`: the kernel for elements of `type` within low..high. The state is a line of

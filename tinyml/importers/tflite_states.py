@@ -153,7 +153,9 @@ class States:
         variable, (index,) = self._operand(operator, self.handles), operator.outputs
         result = self._tensor(index)
         if variable.value is None and variable.before is None:
-            variable.before = replace(result, name=self._new(variable.name))
+            variable.before = result
+            if index in self.file.outputs:
+                variable.before = replace(result, name=self._new(variable.name))
             self.added[variable.before.name] = variable.before
         value = variable.value or variable.before
         assert value is not None

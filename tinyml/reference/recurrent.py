@@ -27,7 +27,7 @@ def _assign(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
 
 @computes(ops.Svdf)
 def _svdf(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
-    """TFLite Micro's `EvalIntegerSvdfReference`."""
+    """TFLite Micro's `EvalIntegerSvdfReference`, whose states of int8 wrap at the edges."""
     op = node.op
     assert isinstance(op, ops.Svdf)
     p = svdf_params(graph, node)
@@ -36,7 +36,8 @@ def _svdf(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
     filters, length = time.shape
     batches = len(x)
     sums = _rescaled((x - p.input_zero_point) @ feature.T, p.feature)
-    newest = fx.clip(sums + p.state_zero_point, *LIMITS[operand(graph, node, 4).dtype])
+    limited = fx.clip(sums, *LIMITS[operand(graph, node, 4).dtype])
+    newest = (limited + p.state_zero_point).astype(state.dtype)  # which may wrap
     kept = state.reshape(batches, filters, length).astype(np.int64)
     kept = np.concatenate((kept[:, :, 1:], newest[:, :, None]), axis=2)
     over_time = ((kept - p.state_zero_point) * time).sum(axis=2)
