@@ -18,6 +18,7 @@ from tinyml.importers.names import Namer, printable
 from tinyml.importers.tflite_file import FileGraph, FileOperator
 from tinyml.importers.tflite_tensors import Unusable, tensors_of
 from tinyml.ir import ops
+from tinyml.ir.check import check
 from tinyml.ir.graph import Array, DType, Graph, Node, State, Tensor
 from tinyml.ir.operands import misfit
 
@@ -27,6 +28,9 @@ VARIABLES = ("ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE")
 Tensors = dict[int, Tensor | Unusable]
 MakeNode = Callable[[FileOperator, FileGraph, Tensors, "States"], Node | UnsupportedOp]
 """Makes a node of an operator that is none of `VARIABLES`."""
+
+
+_MOST_BYTES = 1 << 26
 
 
 class StateError(Exception):
@@ -259,10 +263,13 @@ class States:
                 self._compute(node, operator)
 
     def _compute(self, node: Node, operator: FileOperator) -> None:
+        if node.op.updates:
+            raise StateError(f"it calls {node.op.kind}, which keeps a state of its own")
         tensors = {t.name: t for t in self.tensors.values() if isinstance(t, Tensor)}
         if not all(name is None or tensors[name].is_const for name in node.inputs):
             raise StateError(f"it calls {node.op.kind} of what is not known at import")
         alone = Graph("once", tensors, (node,), (), node.outputs).rebuilt((node,))
+        check(alone)
         for name, value in reference.run(alone, {}).items():
             value.setflags(write=False)
             index = next(i for i in operator.outputs if self._name(i) == name)
@@ -294,7 +301,10 @@ def _root(name: str, views: Mapping[str, str | None]) -> str:
 
 
 def _filled(state: Tensor, zero_point: int) -> Array:
-    """What TFLite Micro resets a state to: every byte is a zero point's lowest."""
+    """What TFLite Micro resets a state to: every byte is a zero point's lowest. StateError where it
+    is larger than any memory, as in a damaged file."""
+    if state.nbytes > _MOST_BYTES:
+        raise StateError(f"'{state.name}' keeps {state.nbytes:,} bytes between runs")
     value: Array = np.full(state.nbytes, zero_point & 0xFF, np.uint8).view(state.dtype.numpy)
     value = value.reshape(state.shape)
     value.setflags(write=False)

@@ -44,6 +44,11 @@ def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
+def state_bytes(graph: Graph) -> int:
+    """What the states of `graph` take of the arena."""
+    return sum(aligned(graph.tensors[state.before].nbytes) for state in graph.states)
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """A tensor as a stream sees it: `count` rows of `bytes` bytes each."""
