@@ -237,8 +237,7 @@ def _assigned(op: ops.Op, operands: Operands, results: Results) -> str | None:
 
 
 def _svdf(op: ops.Op, operands: Operands, results: Results) -> str | None:
-    """int8 with constant int8 feature weights, and constant time weights of the type of the state:
-    int16, or int8."""
+    """int8 with constant weights; those over time, and the state, are of int16 or int8."""
     x, feature, time, bias, state = operands
     if x is None or feature is None or time is None or state is None:
         return "has no state"
