@@ -11,8 +11,7 @@ import tflite_micro
 from tests.support.builder import per_tensor
 from tests.support.tflite_writer import write_operator
 from tinyml.errors import UnsupportedError
-from tinyml.importers.tflite import read
-from tinyml.importers.tflite import OPERATORS
+from tinyml.importers.tflite import OPERATORS, read
 from tinyml.ir.graph import DType, Tensor
 
 ROOT = Path(__file__).parent.parent.parent

@@ -153,7 +153,7 @@ _LSTM_LEFT_OUT = (*range(9, 12), 16, 17, *range(20, 24))
 
 
 def _svdf(call: Call) -> Resolved:
-    """TFLite Micro ignores the fused activation of its integer forms, which are ReLUs by range."""
+    """TFLite Micro does not look at the fused activation of integer forms: their range clamps."""
     return ops.Svdf(call.options.Rank()), call.all_operands()
 
 
