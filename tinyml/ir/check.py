@@ -34,9 +34,7 @@ def check(graph: Graph) -> None:
         computed.update(node.outputs)
     for name, tensor in graph.tensors.items():
         if name not in computed and not tensor.is_const:
-            raise GraphError(
-                f"tensor '{name}' is neither computed, nor an input, nor a state, nor constant"
-            )
+            raise GraphError(f"tensor '{name}' is neither computed, nor an input, nor constant")
 
 
 def _check_names(graph: Graph) -> None:
