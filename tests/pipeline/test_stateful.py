@@ -24,6 +24,8 @@ from tinyml.reference import initial_states, run, step
 
 NETWORKS = {"wake_word": wake_word, "recurrent": recurrent}
 BOARD = "qemu-cortex-m0"
+HARVARD = "arduino-mega2560"
+"""Its int has 16 bits, its tables are in program memory."""
 
 Network = Callable[[int], Graph]
 
@@ -116,6 +118,13 @@ def test_firmware_on_an_emulated_core(network: Network, tmp_path: Path) -> None:
     assert report.inputs == 12  # once more after a reset
     text = (tmp_path / "out" / "src" / "net.h").read_text()
     assert f"NET_STATE_BYTES ((size_t){planned.state_bytes})" in text and "net_reset(" in text
+
+
+def test_firmware_of_another_architecture(tmp_path: Path) -> None:
+    model = tmp_path / "net.tflite"
+    model.write_bytes(write(recurrent(1)))
+    pipeline.build(model, HARVARD, tmp_path / "out")
+    assert pipeline.verify(tmp_path / "out", inputs=3).bit_exact
 
 
 def test_a_wrong_state_is_found(tmp_path: Path) -> None:
