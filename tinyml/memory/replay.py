@@ -117,7 +117,9 @@ class Replay:
         pieces = [self.whole(name) for name in dict.fromkeys(self.graph.sources)]
         for a, b in combinations(pieces, 2):
             if a.touches(b):
-                raise PlanError(f"graph inputs or states '{a.name}' and '{b.name}' overlap")
+                both = {a.name, b.name} <= {*self.graph.inputs}
+                what = "graph inputs" if both else "a state and what else is there at first,"
+                raise PlanError(f"{what} '{a.name}' and '{b.name}' overlap")
         for written in pieces:
             self._write_whole(written)
 
