@@ -7,20 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.builder import random_inputs
+from tests.support.builder import per_tensor, random_inputs
 from tests.support.emitted import Models, plan_of
 from tests.support.oracle import LARGE_ARENA, run_tflm_again
-from tests.support.streaming import recurrent, wake_word
+from tests.support.streaming import StreamBuilder, recurrent, wake_word
 from tests.support.tflite_writer import write
 from tinyml import pipeline, toolchain
 from tinyml.emit import open_project
 from tinyml.errors import GraphError, PlanError
 from tinyml.importers.tflite import read
+from tinyml.ir import ops
 from tinyml.ir.check import check
 from tinyml.ir.graph import Graph
 from tinyml.memory.check import check_plan
 from tinyml.passes import optimize
 from tinyml.reference import initial_states, run, step
+from tinyml.train.target.request import TrainRequest
 
 NETWORKS = {"wake_word": wake_word, "recurrent": recurrent}
 BOARD = "qemu-cortex-m0"
@@ -148,3 +150,23 @@ def test_streams_are_refused(schedule: str, tmp_path: Path) -> None:
         pipeline.plan(model, "host", schedule=schedule)
     with pytest.raises(PlanError, match="--feed rows cannot"):
         pipeline.plan(model, "host", feed="rows")
+
+
+def test_a_state_as_it_was_is_no_output(tmp_path: Path) -> None:
+    """In its place is what it became."""
+    b = StreamBuilder("echo")
+    x = b.input((1, 4), per_tensor(0.1), name="x")
+    b.state("last", (1, 4), per_tensor(0.1))
+    y = b.node(ops.Reshape((4,)), ("last",))
+    b.assign("last", x, 0)
+    model = tmp_path / "net.tflite"
+    model.write_bytes(write(b.finished(y)))
+    with pytest.raises(PlanError, match=f"output '{y}' is a state as it was before"):
+        pipeline.plan(model, "host")
+
+
+def test_it_cannot_learn_on_a_target(tmp_path: Path) -> None:
+    model = tmp_path / "net.tflite"
+    model.write_bytes(write(recurrent(0)))
+    with pytest.raises(PlanError, match=r"keeps 'svdf', 'hidden', 'cell' .* cannot learn"):
+        pipeline.plan_learning(model, "host", TrainRequest(train="last=1"))
