@@ -165,6 +165,14 @@ def test_a_state_as_it_was_is_no_output(tmp_path: Path) -> None:
         pipeline.plan(model, "host")
 
 
+@pytest.mark.parametrize("io", ["model", "int8"])
+def test_inputs_and_outputs_of_either_type(network: Network, io: str, tmp_path: Path) -> None:
+    """The first operator may have several results: what it gives, and its state."""
+    model = tmp_path / "net.tflite"
+    model.write_bytes(write(network(0)))
+    assert pipeline.plan(model, BOARD, io=io).state_bytes > 0
+
+
 def test_it_cannot_learn_on_a_target(tmp_path: Path) -> None:
     model = tmp_path / "net.tflite"
     model.write_bytes(write(recurrent(0)))
