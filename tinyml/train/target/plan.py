@@ -65,6 +65,13 @@ def plan_training(
     PlanError, with the least that would do, where they do not fit.
     """
     _check_options(request, options, board)
+    if graph.states:
+        names = ", ".join(f"'{state.before}'" for state in graph.states)
+        raise PlanError(
+            f"model '{graph.name}' keeps {names} from one inference to the next, and cannot learn "
+            "on a target",
+            hint="train a model without a state",
+        )
     budget, found = options.sram, None
     for _ in range(AUTO_ROUNDS):
         try:
