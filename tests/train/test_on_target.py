@@ -44,8 +44,11 @@ def built(folder: Path, graph: Graph, board: str, **asked: Any) -> Path:
         {"train": "last=7", "filter": "2"},
         {"train": "last=5", "optimizer": "momentum", "batch": 2, "update": "channels=1/2"},
         {"train": "last=2", "filter": "2", "classes": 5, "update": "bias"},
+        {"train": "last=7", "filter": "2", "precision": "float32"},
+        {"train": "last=5", "optimizer": "momentum", "batch": 2, "precision": "float32"},
+        {"train": "last=1", "classes": 5, "update": "channels=1/2", "precision": "float32"},
     ],
-    ids=["filtered", "momentum", "classes"],
+    ids=["filtered", "momentum", "classes", "real", "real momentum", "real classes"],
 )
 def test_every_operator(tmp_path: Path, asked: dict[str, Any]) -> None:
     """Convolutions, pools, add, concatenation, mean, dense layers, on the host."""
@@ -63,8 +66,9 @@ def test_every_operator(tmp_path: Path, asked: dict[str, Any]) -> None:
         {"train": "last=5", "filter": "2"},
         {"train": "last=4", "filter": "3", "loss": "mse"},
         {"train": "last=3", "filter": "2", "update": "full,LAST:bias", "batch": 3},
+        {"train": "last=5", "filter": "2", "precision": "float32"},
     ],
-    ids=["shares", "squares", "mixed"],
+    ids=["shares", "squares", "mixed", "real"],
 )
 def test_on_a_cortex_m4(tmp_path: Path, asked: dict[str, Any]) -> None:
     """Neighbours that hand each other patches, with two losses."""
