@@ -25,8 +25,10 @@ from tinyml.train.target.results import TrainProfileReport, TrainVerifyReport
 TABLE = Path(__file__).resolve().parent / "training_steps.md"
 BOARD = "qemu-cortex-m4"
 PHASES = ("forward", "backward", "update")
-LARGE = "full,fuse_transform_15:bias,input_1_te_transform:bias"
-"""Of the two layers of mcunet_vww_80 with the most weights only the biases."""
+RADII = (1, 2)
+"""Of the filter."""
+FIRST_BY_BIAS = "full,fuse_transform_15:bias,input_1_te_transform:bias"
+"""Of the first two of these convolutions of mcunet_vww_80 only the biases."""
 
 HEAD = """\
 # Training steps, measured
@@ -39,7 +41,7 @@ is the bytes of the parameters that learn, a part of it. *Arena* is what the pla
 which the step touched so much. *Backbone* are the instructions of the frozen part, the others those
 of what learns and of what lies between. *Bit-exact* says that the samples trained on the target
 gave the reference's bytes in the result of every call, in every parameter, every loss, and in an
-inference afterwards.
+inference afterwards. (*) Of the first two convolutions only the biases learn.
 
 """
 
@@ -52,8 +54,6 @@ class Case:
     layers: int
     what: str
     """What learns, for people."""
-    radii: tuple[int, ...] = (1, 2)
-    """Of the filter."""
     update: str = "full"
 
     def request(self, precision: Precision, radius: int) -> TrainRequest:
@@ -65,8 +65,7 @@ class Case:
 
 CASES = (
     Case(DIGITS / "digits_int8.tflite", 3, "last 3 layers"),
-    Case(MODELS / "mcunet_vww_80_int8.tflite", 5, "last 4 convolutions, classifier", (2,)),
-    Case(MODELS / "mcunet_vww_80_int8.tflite", 5, "the same, of two only the bias", (1, 2), LARGE),
+    Case(MODELS / "mcunet_vww_80_int8.tflite", 5, "last 4 convolutions, classifier (*)", FIRST_BY_BIAS),
 )
 
 
@@ -153,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=int, default=2, help="samples that are compared")
     options = parser.parse_args()
-    asked = [(c, p, r) for c in CASES if c.model.is_file() for p in Precision for r in c.radii]
+    asked = [(c, p, r) for c in CASES if c.model.is_file() for p in Precision for r in RADII]
     with tempfile.TemporaryDirectory() as work:
         rows = [
             measure(*one, options.steps, Path(work))
