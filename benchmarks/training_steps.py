@@ -65,7 +65,12 @@ class Case:
 
 CASES = (
     Case(DIGITS / "digits_int8.tflite", 3, "last 3 layers"),
-    Case(MODELS / "mcunet_vww_80_int8.tflite", 5, "last 4 convolutions, classifier (*)", FIRST_BY_BIAS),
+    Case(
+        MODELS / "mcunet_vww_80_int8.tflite",
+        5,
+        "last 4 convolutions, classifier (*)",
+        FIRST_BY_BIAS,
+    ),
 )
 
 
