@@ -71,6 +71,7 @@ bench: $(VENV)/.dev tools  ## Measure every model and rewrite the tables in benc
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.cores
 	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.training_steps
 
 .PHONY: bench-diff
 bench-diff: $(VENV)/.dev tools  ## Measure again; fail where a figure has grown by over 2 %

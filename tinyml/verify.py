@@ -31,7 +31,9 @@ from tinyml.runners import open_target
 from tinyml.samples import as_arrays, draw_samples
 from tinyml.schedule.copies import RECOMPUTED, Again, with_copies
 from tinyml.toolchain import elf_path
-from tinyml.train.target.request import TrainRequest, learning_graph
+from tinyml.train.network import network
+from tinyml.train.program import Precision
+from tinyml.train.target.request import recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +87,19 @@ def deployed(project: Project) -> Deployed:
 
 
 def _imported(project: Project) -> Graph:
-    """What a project's firmware computes, as imported; one that learns may have another head."""
+    """What a project's firmware computes, as imported.
+
+    One that learns may have another head, or one in float32; then it is what was made of the
+    optimised graph.
+    """
     found = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
     training = project.manifest.training
-    if training is None or training["request"]["classes"] is None:
+    if training is None:
         return found
-    return learning_graph(found, TrainRequest(**training["request"]))
+    prepared = recorded(found, training)
+    if prepared.program.precision is Precision.FLOAT32:
+        return network(prepared.tail, Precision.FLOAT32).graph
+    return found if training["request"]["classes"] is None else prepared.graph
 
 
 @contextmanager

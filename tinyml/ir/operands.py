@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType, Tensor
+from tinyml.ir.ops.real import InFloat32
 
 Operands = Sequence[Tensor | None]
 Results = Sequence[Tensor]
@@ -24,6 +25,8 @@ def completed(op: ops.Op, operands: Operands) -> Operands:
 
 def misfit(op: ops.Op, operands: Operands, results: Results) -> str | None:
     """Why `op` cannot work on these tensors (naming one), None when it can."""
+    if isinstance(op, InFloat32):
+        return _first([_is(t, DType.FLOAT32) for t in (*_present(operands), *results)])
     low, high = _COUNTS.get(type(op), (1, 1))
     if not (low if high == _MANY else high) <= len(operands) <= high:
         expected = f"{low}" if low == high else f"{low} to {high}"
