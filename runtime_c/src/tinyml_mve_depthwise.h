@@ -214,7 +214,7 @@ typedef struct unit {
   "vmla.s32 " q ", q0, r4\n"         \
   "vrshl.s32 " q ", r12\n"
 
-/* What RESCALE gives has sixteen bits; here it may have more. */
+/* Saturates where the zero point and a byte cannot tell. */
 #define NARROW_FOUR "vqmovnb.s32 q2, q2\n"
 #define NARROW_EIGHT NARROW_FOUR "vqmovnt.s32 q2, q3\n"
 
@@ -234,12 +234,12 @@ typedef struct unit {
 /* Sums become bytes, and go where they belong, from lanes of so many bits. */
 #define STORE_FOUR "vpst\nvstrbt.32 q2, [r5, q7]\n"
 #define STORE_EIGHT "vpst\nvstrbt.16 q2, [r5, q7]\n"
-#define FINISH_FOUR RESCALE("q2") SATURATE STORE_FOUR
+#define FINISH_FOUR RESCALE("q2") NARROW_FOUR SATURATE STORE_FOUR
 #define FINISH_FOUR_EXACTLY RESCALE_EXACT("q2") NARROW_FOUR CLAMP STORE_FOUR
-#define RESCALE_EIGHT RESCALE("q2") RESCALE("q3") "vmovnt.i32 q2, q3\n" SATURATE
+#define RESCALE_EIGHT RESCALE("q2") RESCALE("q3") NARROW_EIGHT SATURATE
 #define FINISH_EIGHT RESCALE_EIGHT STORE_EIGHT
 #define FINISH_ALL(to) RESCALE_EIGHT "vstrb.16 q2, [" to ", q7]\n"
-#define FINISH_NEXT_FOUR RESCALE("q2") SATURATE "vpst\nvstrbt.16 q2, [r9, q7]\nadd r9, r9, #1\n"
+#define FINISH_NEXT_FOUR RESCALE("q2") NARROW_FOUR SATURATE "vpst\nvstrbt.16 q2, [r9, q7]\nadd r9, r9, #1\n"
 #define FINISH_EIGHT_EXACTLY \
   RESCALE_EXACT("q2") RESCALE_EXACT("q3") NARROW_EIGHT CLAMP STORE_EIGHT
 

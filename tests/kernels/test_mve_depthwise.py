@@ -48,7 +48,7 @@ def exactly(one: Case) -> int:
 def test_rows_of_every_width(tmp_path: Path) -> None:
     channels = (16, 5, 33, 20)
     some = [
-        depthwise(width, stride, channels[i % 4], 2e-3, relu=True)
+        depthwise(width, stride, channels[i % 4], 0.45 if width in (4, 8) else 2e-3, relu=True)
         for stride, widths in WIDTHS.items()
         for i, width in enumerate(widths)
     ]
@@ -57,7 +57,7 @@ def test_rows_of_every_width(tmp_path: Path) -> None:
         depthwise(width, stride, 20, scale, relu=scale > 0.1)
         for stride in WIDTHS
         for width in (3, 6, 9, 24)
-        for scale in (2e-3, 0.45)
+        for scale in (2e-3, 1.5)
     ]
     assert all(map(exactly, others))
     runs = check(some + others, load_board(CORES["mve"]), tmp_path)

@@ -150,11 +150,7 @@ def _depthwise_mve(
             ("stride_x", small.stride),
             ("input_zero_point", params.input_zero_point),
             ("pixels", small.pixels),
-            *_mve_fields(
-                params,
-                small.blocks(params, biases, weights),
-                exact=small.needs_exact(params, biases, weights),
-            ),
+            *_mve_fields(params, small.blocks(params, biases, weights)),
         )
         sizes: tuple[int, ...] = (small.stride, small.pixels)
         scratch = small.scratch_bytes
@@ -164,9 +160,7 @@ def _depthwise_mve(
             ("input_zero_point", params.input_zero_point),
             ("pixels", window.pixels),
             ("offsets", table("int32_t", window.offsets())),
-            *_mve_fields(
-                params, window.blocks(params, biases, weights), exact=mve.needs_exact(params)
-            ),
+            *_mve_fields(params, window.blocks(params, biases, weights)),
         )
         sizes = (window.height, window.width, window.stride, window.dilation, window.pixels)
         scratch = window.scratch_bytes
@@ -294,17 +288,16 @@ def _mve_filter_fields(
     site: Site, params: LinearParams, weights: npt.NDArray[np.generic]
 ) -> Fields:
     """The `tinyml_mve_filters` member; `weights` has a row per channel."""
-    blocks = mve.blocks(params, _biases(site, params, weights), weights)
-    return _mve_fields(params, blocks, exact=mve.needs_exact(params))
+    return _mve_fields(params, mve.blocks(params, _biases(site, params, weights), weights))
 
 
-def _mve_fields(params: LinearParams, blocks: npt.NDArray[np.int32], *, exact: bool) -> Fields:
+def _mve_fields(params: LinearParams, blocks: npt.NDArray[np.int32]) -> Fields:
     return (
         ("filters.out_channels", len(params.multipliers)),
         ("filters.output_zero_point", params.output_zero_point),
         ("filters.act_min", params.act_min),
         ("filters.act_max", params.act_max),
-        ("filters.exact", int(exact)),
+        ("filters.exact", int(mve.needs_exact(params))),
         ("filters.blocks", table("int32_t", blocks)),
     )
 

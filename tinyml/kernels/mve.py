@@ -147,13 +147,6 @@ class Window3x3:
         words = np.pad(_words_of_rows(weights), ((0, 0), (1, 1)))
         return np.concatenate((_scales(params, biases), words), axis=1)
 
-    def needs_exact(self, params: LinearParams, biases: Array, weights: Array) -> bool:
-        """Whether the short rescale would not do here: what it gives must fit 16 bits."""
-        magnitudes = np.abs(weights.astype(np.int64)).sum(axis=(0, 1))
-        sums = 128 * magnitudes + np.abs(biases.astype(np.int64))
-        scales = params.multipliers * 2.0 ** (params.shifts - 31)
-        return needs_exact(params) or bool((sums * scales > 2**15 - 2).any())
-
 
 def _words_of_rows(weights: Array) -> npt.NDArray[np.int32]:
     """[height, width, channels] -> [channels, words]: four rows of a column to a word."""
