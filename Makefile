@@ -69,6 +69,7 @@ format: $(VENV)/.dev  ## Format Python and C
 .PHONY: bench
 bench: $(VENV)/.dev tools  ## Measure every model and rewrite the tables in benchmarks/
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.cores
 	$(BIN)/python -m benchmarks.kernels
 
 .PHONY: bench-diff
