@@ -666,6 +666,8 @@ typedef struct {
 
 void tinyml_mul_s8(const tinyml_mul_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+void tinyml_mul_s8_dsp(const tinyml_mul_s8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
 void tinyml_mul_s8_mve(const tinyml_mul_s8_op *op, const tinyml_span *span,
                        const int8_t *const *rows, int8_t *out);
 void tinyml_mul_s8_neon(const tinyml_mul_s8_op *op, const tinyml_span *span,
