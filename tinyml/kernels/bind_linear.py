@@ -4,6 +4,7 @@ But for the general depthwise convolution the input's zero point is folded into 
 so that the inner loops multiply plain bytes: sum((x - z) * w) = sum(x * w) - z * sum(w).
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -227,7 +228,9 @@ def _conv_scratch(kernel: Kernel, height: int, width: int, in_channels: int) -> 
     """Bytes of scratch of a convolution with windows of this size, as its macro says."""
     taps = height * width * in_channels
     if kernel.isa == portable.MUL32:
-        return portable.mul32_scratch(height, width, in_channels, pointwise=kernel.requires == "1x1")
+        return portable.mul32_scratch(
+            height, width, in_channels, pointwise=kernel.requires == "1x1"
+        )
     if kernel.isa == "dsp" and kernel.requires == "1x1":
         return 16 * dsp.steps(in_channels)
     if kernel.isa == "dsp":
@@ -312,7 +315,7 @@ def _mve_fields(params: LinearParams, blocks: npt.NDArray[np.int32]) -> Fields:
     )
 
 
-_FILTERS = {
+_FILTERS: Mapping[str, Callable[[Site, LinearParams, npt.NDArray[np.generic]], Fields]] = {
     "portable": _filter_fields,
     portable.MUL32: partial(_filter_fields, stored_plus=128),
     "dsp": _dsp_filter_fields,
