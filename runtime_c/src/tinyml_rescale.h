@@ -14,8 +14,8 @@
 #define TINYML_REGISTERS_30
 #endif
 
-/* Armv6-M and the smaller Armv8-M. */
-#if defined(__thumb__) && !defined(__thumb2__)
+/* Armv6-M and the smaller Armv8-M. Clang keeps some high registers to itself: it compiles the C. */
+#if defined(__thumb__) && !defined(__thumb2__) && !defined(__clang__)
 #define TINYML_THUMB1
 #endif
 
