@@ -142,15 +142,19 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def verdict(checked: VerifyReport) -> str:
+    """Whether all bytes are the reference's, in a cell."""
+    return "yes" if checked.bit_exact else f"**NO**, {checked.mismatches:,} differ"
+
+
 def _line(row: Row, peer: dict[str, Any]) -> str:
     built, counted = row.built, row.counted
-    verdict = "yes" if row.checked.bit_exact else f"**NO**, {row.checked.mismatches:,} differ"
     reference = f" ({peer['reference']:,})" if "reference" in peer else ""
     cells = (
         row.model,
         built.board,
         f"{row.way.io}, {row.way.feed}",
-        f"{verdict}, {row.checked.bytes_compared:,} ({row.checked.inputs} inputs)",
+        f"{verdict(row.checked)}, {row.checked.bytes_compared:,} ({row.checked.inputs} inputs)",
         f"{built.arena_bytes:,} + {built.sram_bytes - built.arena_bytes:,}",
         f"{counted.stack_bytes_used:,}" if counted.stack_bytes_used else "-",
         f"{built.flash_bytes:,}",
@@ -188,6 +192,12 @@ def worse(rows: list[Row], baseline: dict[str, dict[str, int]]) -> list[str]:
     return lines
 
 
+def no_models() -> int:
+    """Says where there should be some; the exit status."""
+    print(f"no models: {MODELS} is not there; name .tflite files", file=sys.stderr)
+    return 2
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", type=Path, help="default: all shared models")
@@ -199,8 +209,7 @@ def main() -> int:
     options = parser.parse_args()
     models = options.models or sorted(MODELS.glob("*.tflite"))
     if not models:
-        print(f"no models: {MODELS} is not there; name .tflite files", file=sys.stderr)
-        return 2
+        return no_models()
     rows = measure_all(models, options.inputs)
     text = table(rows)
     exact = all(row.checked.bit_exact for row in rows)

@@ -7,7 +7,6 @@ import argparse
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.__main__ import HERE, MODELS
+from benchmarks.__main__ import HERE, MODELS, no_models, verdict
 from tinyml import pipeline
 from tinyml.board import load_board
 from tinyml.cycles.cores import MODELS as CYCLE_MODELS
@@ -93,16 +92,11 @@ def measure(model: Path, board: str, inputs: int, work: Path) -> Row | None:
     return Row(
         model.stem,
         core,
-        _sum([layer.instructions for layer in planned.layers]),
+        planned.instructions,
         built,
         checked,
         counted,
     )
-
-
-def _sum(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
 
 
 def table(rows: list[Row], peers: dict[str, Any]) -> str:
@@ -122,7 +116,7 @@ def table(rows: list[Row], peers: dict[str, Any]) -> str:
         cells = (
             row.model,
             row.core,
-            "yes" if row.checked.bit_exact else f"**NO**, {row.checked.mismatches:,} differ",
+            verdict(row.checked),
             f"{total:,}",
             f"{total / macs:.2f}" if macs else "-",
             f"{guess:,} ({guess / total - 1:+.1%})" if guess else "-",
@@ -179,8 +173,7 @@ def main() -> int:
     options = parser.parse_args()
     models = options.models or sorted(MODELS.glob("*.tflite"))
     if not models:
-        print(f"no models: {MODELS} is not there; name .tflite files", file=sys.stderr)
-        return 2
+        return no_models()
     rows = []
     with tempfile.TemporaryDirectory() as work:
         pairs = [(model, board) for model in models for board in options.board or BOARDS]

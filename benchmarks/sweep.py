@@ -16,13 +16,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.__main__ import MODELS, no_models
 from tinyml import pipeline
 from tinyml.errors import PlanError
 from tinyml.options import FEEDS, parse_bytes
 from tinyml.results import PlanReport
 
 HERE = Path(__file__).resolve().parent
-MODELS = HERE.parents[1] / "shared" / "models"
 BUILT = HERE.parent / "build"
 """Where `mobilenet_v2.py` is told to write; models there are measured, too."""
 TABLE = HERE / "sweep.md"
@@ -214,8 +214,7 @@ def main() -> int:
     options = parser.parse_args()
     models = options.models or sorted([*MODELS.glob("*.tflite"), *BUILT.glob("*.tflite")])
     if not models:
-        print(f"no models: {MODELS} is not there; name .tflite files", file=sys.stderr)
-        return 2
+        return no_models()
     budgets = sorted(map(parse_bytes, options.budgets.split(",")))
     boards, feeds = options.boards.split(","), options.feeds.split(",")
     rows = sweep(models, boards, feeds, budgets, options.inputs)

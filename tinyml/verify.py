@@ -139,13 +139,16 @@ def verify_project(
         raise ModelError(f"{len(labels)} labels were given for {len(given)} samples")
     checked = [as_arrays(model.imported, sample) for sample in given]
     found: list[_Comparison] = []
+    guesses: list[int] = []  # of the first round
     rounds = 2 if model.imported.states else 1  # that a reset forgets everything is seen in two
     with connected(project, port) as client:
-        for _ in range(rounds):
+        for again in range(rounds):
             past = _reset(model)
             for index, (sample, arrays) in enumerate(zip(given, checked, strict=True)):
                 one, past = _compare(client, model, past, index, sample, arrays)
                 found.append(one)
+                if not again:
+                    guesses.append(one.guess)
                 if progress:
                     progress(len(found), rounds * len(checked))
                 if one.first and model.imported.states:
@@ -160,7 +163,7 @@ def verify_project(
         mismatches=sum(one.mismatches for one in found),
         max_abs_diff=max((one.max_abs_diff for one in found), default=0.0),
         first_mismatch=next((one.first for one in found if one.first), None),
-        accuracy=None if labels is None else _accuracy([one.guess for one in found], labels),
+        accuracy=None if labels is None else _accuracy(guesses, labels),
     )
 
 
@@ -342,5 +345,7 @@ def _distance(want: Array, got: Array) -> float:
 
 
 def _accuracy(guesses: Sequence[int], labels: Sequence[int]) -> float:
-    hits = sum(guess == label for guess, label in zip(guesses, labels, strict=False))
+    """A sample that did not run any more, behind a wrong state, is none that was told right."""
+    ran = labels[: len(guesses)]
+    hits = sum(guess == label for guess, label in zip(guesses, ran, strict=True))
     return hits / max(len(labels), 1)

@@ -824,27 +824,20 @@ typedef struct {
   tinyml_scale feature_scale;
   tinyml_scale output_scale;
   const TINYML_FLASH int8_t *feature_weights;
-  const TINYML_FLASH int16_t *time_weights;
   const TINYML_FLASH int32_t *bias;
+} tinyml_svdf_layer;
+
+typedef struct {
+  tinyml_svdf_layer layer;
+  const TINYML_FLASH int16_t *time_weights;
 } tinyml_svdf_s8_op;
 
 void tinyml_svdf_s8(const tinyml_svdf_s8_op *op, const int8_t *in, int8_t *out, int16_t *state);
 
 /* The same with state and time weights of int8. */
 typedef struct {
-  int32_t batches;
-  int32_t inputs;
-  int32_t filters;
-  int32_t memory;
-  int32_t rank;
-  int32_t input_zero_point;
-  int32_t state_zero_point;
-  int32_t output_zero_point;
-  tinyml_scale feature_scale;
-  tinyml_scale output_scale;
-  const TINYML_FLASH int8_t *feature_weights;
+  tinyml_svdf_layer layer;
   const TINYML_FLASH int8_t *time_weights;
-  const TINYML_FLASH int32_t *bias;
 } tinyml_svdf_s8_state_s8_op;
 
 void tinyml_svdf_s8_state_s8(const tinyml_svdf_s8_state_s8_op *op, const int8_t *in, int8_t *out,

@@ -47,9 +47,9 @@ def convert(
     where packages are missing, ConvertError where a converter fails.
     """
     content, floats = converted_bytes(model, options)
-    _write(out, content)
+    write(out, content)
     if float_out is not None:
-        _write(float_out, floats)
+        write(float_out, floats)
     try:
         importers.load(out)
         unsupported = ""
@@ -143,7 +143,8 @@ def _bytes(path: Path) -> bytes:
         raise ModelError(f"cannot read '{path}': {error.strerror}") from error
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """A model file; ModelError where there can be none."""
     try:
         path.write_bytes(content)
     except OSError as error:

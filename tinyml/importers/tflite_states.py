@@ -144,9 +144,9 @@ class States:
             case "CALL_ONCE":
                 self._run_once(operator)
             case "VAR_HANDLE":
-                self._handle(operator, self.handles)
+                self._handle(operator)
             case "ASSIGN_VARIABLE":
-                variable = self._operand(operator, self.handles)
+                variable = self._operand(operator)
                 variable.value = self._tensor(operator.inputs[1])
                 variable.first = variable.first or variable.value
             case "READ_VARIABLE":
@@ -154,7 +154,7 @@ class States:
         return []
 
     def _read(self, operator: FileOperator, namer: Namer) -> list[Node | UnsupportedOp]:
-        variable, (index,) = self._operand(operator, self.handles), operator.outputs
+        variable, (index,) = self._operand(operator), operator.outputs
         result = self._tensor(index)
         if variable.value is None and variable.before is None:
             variable.before = result
@@ -206,7 +206,7 @@ class States:
         self.found[before.name] = State(before.name, after.name, initial)
         return after
 
-    def _handle(self, operator: FileOperator, handles: dict[int, _Variable]) -> None:
+    def _handle(self, operator: FileOperator) -> None:
         if operator.options_type != "VarHandleOptions" or len(operator.outputs) != 1:
             raise ModelError("VAR_HANDLE: has no name, or no result")
         container, name = (
@@ -215,13 +215,13 @@ class States:
         )
         shown = printable(name) or "variable"
         key = (container, name)
-        handles[operator.outputs[0]] = self.variables.setdefault(key, _Variable(shown))
+        self.handles[operator.outputs[0]] = self.variables.setdefault(key, _Variable(shown))
 
-    def _operand(self, operator: FileOperator, handles: Mapping[int, _Variable]) -> _Variable:
+    def _operand(self, operator: FileOperator) -> _Variable:
         count = (2, 0) if operator.kind == "ASSIGN_VARIABLE" else (1, 1)
         if (len(operator.inputs), len(operator.outputs)) != count or -1 in operator.inputs:
             raise ModelError(f"{operator.kind}: has other operands than a variable and a value")
-        variable = handles.get(operator.inputs[0])
+        variable = self.handles.get(operator.inputs[0])
         if variable is None:
             raise StateError("its variable comes from somewhere else than a VAR_HANDLE")
         return variable
@@ -249,9 +249,9 @@ class States:
         """Runs an operator of a subgraph that runs once."""
         match operator.kind:
             case "VAR_HANDLE":
-                self._handle(operator, self.handles)
+                self._handle(operator)
             case "ASSIGN_VARIABLE":
-                variable = self._operand(operator, self.handles)
+                variable = self._operand(operator)
                 value = self._tensor(operator.inputs[1])
                 if not value.is_const:
                     raise StateError(f"'{value.name}', assigned once, is not known at import")

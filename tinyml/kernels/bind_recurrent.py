@@ -10,7 +10,7 @@ from tinyml.ir.ops.recurrent import (
     LSTM_RECURRENT_WEIGHTS,
 )
 from tinyml.kernels.call import FieldValue, KernelCall, OpStruct, WholeCall
-from tinyml.kernels.site import CTYPES, Fields, Site, raw, scale_fields, table
+from tinyml.kernels.site import CTYPES, Fields, Site, raw, scale_fields, table, within
 from tinyml.quant.recurrent import lstm_params, sigmoid_table, svdf_params
 
 
@@ -36,7 +36,7 @@ def svdf(site: Site) -> KernelCall:
     kernel = site.kernel(f"{state.dtype.value} state")
     p = svdf_params(site.graph, site.node)
     feature, time, bias = site.operand(1), site.operand(2), site.optional(3)
-    fields: Fields = (
+    layer: Fields = (
         ("batches", site.x.shape[0]),
         ("inputs", site.x.shape[1]),
         ("filters", time.shape[0]),
@@ -48,9 +48,9 @@ def svdf(site: Site) -> KernelCall:
         *scale_fields("feature_scale", p.feature),
         *scale_fields("output_scale", p.output),
         ("feature_weights", raw(feature)),
-        ("time_weights", raw(time)),
         ("bias", None if bias is None else raw(bias)),
     )
+    fields = (*within("layer", layer), ("time_weights", raw(time)))
     loop = WholeCall(("int8_t",), ("int8_t", CTYPES[state.dtype]), (), op.updates)
     return KernelCall(kernel.name, OpStruct(kernel.struct, fields), loop)
 
@@ -70,13 +70,14 @@ def lstm(site: Site) -> KernelCall:
             for first in (LSTM_INPUT_WEIGHTS, LSTM_RECURRENT_WEIGHTS, LSTM_BIASES)
         )
         scales = p.gates[at]
-        gates += [
-            (f"{name}_gate.weights", raw(weights)),
-            (f"{name}_gate.recurrent_weights", raw(recurrent)),
-            (f"{name}_gate.bias", raw(bias)),
-            *scale_fields(f"{name}_gate.scale", scales.input),
-            *scale_fields(f"{name}_gate.recurrent_scale", scales.recurrent),
-        ]
+        gate: Fields = (
+            ("weights", raw(weights)),
+            ("recurrent_weights", raw(recurrent)),
+            ("bias", raw(bias)),
+            *scale_fields("scale", scales.input),
+            *scale_fields("recurrent_scale", scales.recurrent),
+        )
+        gates += within(f"{name}_gate", gate)
     fields: Fields = (
         ("batches", batches),
         ("steps", steps),

@@ -117,9 +117,14 @@ def raw(tensor: Tensor) -> ConstArray:
     return ConstArray(CTYPES[tensor.dtype], np.ascontiguousarray(tensor.values).reshape(-1))
 
 
+def within(name: str, fields: Fields) -> Fields:
+    """The fields of the member `name`."""
+    return tuple((f"{name}.{field}", value) for field, value in fields)
+
+
 def scale_fields(name: str, scale: Rescale) -> Fields:
     """The fields of a `tinyml_scale` member."""
-    return ((f"{name}.multiplier", scale.multiplier), (f"{name}.shift", scale.shift))
+    return within(name, (("multiplier", scale.multiplier), ("shift", scale.shift)))
 
 
 def window_fields(op: ops.Conv2D | ops.DepthwiseConv2D, height: int, width: int) -> Fields:

@@ -6,9 +6,9 @@ from math import prod
 
 from tinyml.ir.graph import Shape
 from tinyml.kernels.call import ConstArray
+from tinyml.kernels.site import Fields, within
 from tinyml.train import program as pr
 from tinyml.train.bind_common import (
-    Fields,
     Pointer,
     TrainCall,
     average_pool_layer,
@@ -24,7 +24,6 @@ from tinyml.train.bind_common import (
     rounded,
     suffix,
     train_call,
-    within,
     writing,
 )
 from tinyml.train.gradient_filter import Window

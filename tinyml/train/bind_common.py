@@ -8,12 +8,11 @@ import numpy as np
 
 from tinyml.errors import UnsupportedError
 from tinyml.ir.graph import Shape
-from tinyml.kernels.call import ConstArray, FieldValue, OpStruct
+from tinyml.kernels.call import ConstArray, OpStruct
+from tinyml.kernels.site import Fields, within
 from tinyml.train.gradient_filter import Window
 from tinyml.train.grid import Grid
 from tinyml.train.program import Element, Layer, LayerKind, Precision
-
-Fields = tuple[tuple[str, FieldValue], ...]
 
 PREFIX = "tinyml_train_"
 """Of all C functions of training; each has a file of its own, called like the rest of its name."""
@@ -100,11 +99,6 @@ def changing(buffer: str | None) -> Pointer:
 def suffix(precision: Precision) -> str:
     """How the names of functions for a precision end."""
     return "s8" if precision is Precision.INT8 else "f32"
-
-
-def within(name: str, fields: Fields) -> Fields:
-    """The fields of the member `name`."""
-    return tuple((f"{name}.{field}", value) for field, value in fields)
 
 
 def floats(values: object) -> ConstArray:

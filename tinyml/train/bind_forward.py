@@ -8,10 +8,10 @@ import numpy as np
 from tinyml.ir import ops
 from tinyml.ir.graph import Graph, Node
 from tinyml.kernels.call import ConstArray
+from tinyml.kernels.site import Fields, within
 from tinyml.quant.params import conv_params, fully_connected_params
 from tinyml.train.bind_common import (
     RANK,
-    Fields,
     TrainCall,
     average_pool_layer,
     broadcast_strides,
@@ -22,7 +22,6 @@ from tinyml.train.bind_common import (
     rounded,
     strides,
     train_call,
-    within,
     writing,
 )
 from tinyml.train.bounds import real_bounds

@@ -1,7 +1,6 @@
 """What `tinyml zoo` does: lists, builds, trains."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyml.convert import ConvertOptions, convert
+from tinyml.convert.conversion import write
 from tinyml.convert.formats import KERAS, require
 from tinyml.convert.job import ZooJob
 from tinyml.convert.process import run_worker
@@ -164,7 +164,7 @@ def _made(
             shown = ConvertOptions(data or samples, pixels, CALIBRATION)
             unsupported = convert(network, out, shown).unsupported
         else:
-            _copied(network, out)
+            write(out, network.read_bytes())
         found: dict[str, Any] = json.loads(facts.read_text())
     return ZooReport(
         name=name,
@@ -178,12 +178,3 @@ def _made(
         loss=found.get("loss"),
         unsupported=unsupported,
     )
-
-
-def _copied(file: Path, out: Path) -> None:
-    try:
-        shutil.copyfile(file, out)
-    except OSError as error:
-        raise ModelError(
-            f"cannot write '{out}': {error.strerror or error}", hint="name another file"
-        ) from error

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "tinyml_dsp.h"
-#include "tinyml_kernels.h"
+#include "tinyml_mul.h"
 
 enum {
   WORD = 4,   /* elements computed together */
@@ -53,12 +53,6 @@ TINYML_DSP_ASSEMBLY void tinyml_dsp_mul(const int8_t *a TINYML_DSP_ARGUMENT,
   /* clang-format on */
 }
 
-static inline int8_t mul(const tinyml_mul_s8_op *op, int32_t a, int32_t b) {
-  const int32_t product = (a - op->a_zero_point) * (b - op->b_zero_point);
-  return tinyml_to_s8(tinyml_requantize(product, op->output.multiplier, op->output.shift),
-                      op->output_zero_point, INT8_MIN, INT8_MAX);
-}
-
 /* n products of neighbours: whole words, where the scale has the quick form, and the rest */
 static void products(const tinyml_mul_s8_op *op, mul_state *state, const int8_t *a, const int8_t *b,
                      int32_t n, int8_t *out) {
@@ -67,7 +61,7 @@ static void products(const tinyml_mul_s8_op *op, mul_state *state, const int8_t 
     state->end = out + i;
     tinyml_dsp_mul(a, b, out, state);
   }
-  for (; i < n; ++i) out[i] = mul(op, a[i], b[i]);
+  for (; i < n; ++i) out[i] = tinyml_product(op, a[i], b[i]);
 }
 
 /* As much of an operand as follows: neighbours, or one element again and again, as `same` holds
