@@ -108,6 +108,21 @@ typedef struct {
 void tinyml_conv_1x1_s8(const tinyml_conv_1x1_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
 
+/* The same two on cores whose widest product has 32 bits. weights: each plus 128, each row of a
+ * window with a zero if its elements are odd in number, in fours of filters. The scratch holds
+ * three words for each two elements of the windows of two pixels, and a row of these. */
+#define TINYML_CONV_S8_MUL32_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (12 * (kernel_height) * (((kernel_width) * (in_channels) + 1) / 2) +         \
+   2 * (kernel_width) * (in_channels))
+
+void tinyml_conv_s8_mul32(const tinyml_conv_s8_op *op, const tinyml_span *span,
+                          const int8_t *const *rows, int8_t *out, void *scratch);
+
+#define TINYML_CONV_1X1_S8_MUL32_SCRATCH(in_channels) (12 * (((in_channels) + 1) / 2))
+
+void tinyml_conv_1x1_s8_mul32(const tinyml_conv_1x1_s8_op *op, const tinyml_span *span,
+                              const int8_t *const *rows, int8_t *out, void *scratch);
+
 /* Transposed convolution, int8, rows (rows[kernel_height]): row i of the kernel lies on rows[i],
  * NULL where no input row does. weights: OHWI; biases may be NULL. */
 typedef struct {
