@@ -50,7 +50,8 @@ REFUSALS = {
     [
         ("gcc", (), ("portable",)),
         ("clang", (), ("portable",)),
-        ("arm-none-eabi-gcc", ("-mcpu=cortex-m0", "-mthumb"), ("portable",)),
+        ("arm-none-eabi-gcc", ("-mcpu=cortex-m0", "-mthumb", "-Os"), ("mul32", "portable")),
+        ("arm-none-eabi-gcc", ("-mcpu=cortex-m0", "-mthumb", "-O0"), ("mul32", "portable")),
         *(
             (load_board(board).toolchain.gcc[0], load_board(board).gcc_flags, isas)
             for board, isas in SPECIAL.items()
