@@ -29,7 +29,7 @@ _SPEED, _SIZE = "-O2", "-Os"
 _ALL_AT_ONCE = "-flto"
 """Inlines what is called once across files, and leaves out arguments that are always the same."""
 _ALONE = "-fno-lto"
-"""For hot sources: when all are compiled at once, GCC goes by the level of most, and at -Os it keeps
+"""For hot sources: compiled with all others, GCC goes by the level of these, and at -Os it keeps
 from the upper registers of Armv6-M, which the kernels need."""
 
 
