@@ -15,9 +15,10 @@
 #endif
 
 /* Armv6-M and the smaller Armv8-M, where compilers leave to assembly all registers that there are:
- * not where they optimise for size, which makes do with eight. */
+ * not where they optimise for size, which makes do with eight, and not clang, which keeps some high
+ * registers to itself. They compile the C. */
 #if defined(__thumb__) && !defined(__thumb2__) && defined(__OPTIMIZE__) && \
-    !defined(__OPTIMIZE_SIZE__)
+    !defined(__OPTIMIZE_SIZE__) && !defined(__clang__)
 #define TINYML_THUMB1
 #endif
 
