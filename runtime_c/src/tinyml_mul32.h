@@ -50,7 +50,7 @@ static inline void tinyml_mul32_sums(uint32_t all, uint32_t upper, int32_t *sums
   sums[0] = (int32_t)(all - (upper << 16)), sums[1] = (int32_t)(0u - upper);
 }
 
-#if defined(__thumb__)
+#if defined(__thumb2__) || defined(TINYML_THUMB1)
 /* A filter and a block, which is in r2, r3 and r4. Sums of Armv6-M are in high registers, which it
  * can do nothing but add to. */
 #if defined(__thumb2__)

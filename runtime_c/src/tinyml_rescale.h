@@ -14,52 +14,51 @@
 #define TINYML_REGISTERS_30
 #endif
 
-/* Armv6-M and the smaller Armv8-M. Clang keeps some high registers to itself: it compiles the C. */
-#if defined(__thumb__) && !defined(__thumb2__) && !defined(__clang__)
+/* Armv6-M and the smaller Armv8-M, where compilers leave to assembly all registers that there are:
+ * not where they optimise for size, which makes do with eight, and not clang, which keeps some high
+ * registers to itself. They compile the C. */
+#if defined(__thumb__) && !defined(__thumb2__) && defined(__OPTIMIZE__) && \
+    !defined(__OPTIMIZE_SIZE__) && !defined(__clang__)
 #define TINYML_THUMB1
 #endif
 
 #define TINYML_INLINE static inline __attribute__((always_inline))
 
 #if defined(TINYML_THUMB1)
-/* The upper half of a product of two words, without a long multiplication: four short ones (H. S.
- * Warren, Hacker's Delight, 8-2). All but the product of the upper halves make `low`, which
- * needs 33 bits; where it does not fit in 32, it is positive. */
-#define TINYML_UPPER_HALF(a, low, middle, b_high, b_low) \
-  "uxth " low ", " a                                     \
-  "\n"                                                   \
-  "mov " middle ", " low                                 \
-  "\n"                                                   \
-  "muls " middle ", " b_low ", " middle                  \
-  "\n"                                                   \
-  "lsrs " middle ", " middle                             \
-  ", #16\n"                                              \
-  "muls " low ", " b_high ", " low                       \
-  "\n"                                                   \
-  "adds " low ", " low ", " middle                       \
-  "\n"                                                   \
-  "asrs " a ", " a                                       \
-  ", #16\n"                                              \
-  "mov " middle ", " a                                   \
-  "\n"                                                   \
-  "muls " middle ", " b_low ", " middle                  \
-  "\n"                                                   \
-  "muls " a ", " b_high ", " a                           \
-  "\n"                                                   \
-  "adds " low ", " low ", " middle                       \
-  "\n"                                                   \
-  "asrs " low ", " low                                   \
-  ", #16\n"                                              \
-  "bvc 5f\n"                                             \
-  "uxth " low ", " low                                   \
-  "\n"                                                   \
-  "5:\n"                                                 \
-  "adds " a ", " a ", " low "\n"
+/* The upper half of r3 times a word whose halves are given, without a long multiplication: four
+ * short ones (H. S. Warren, Hacker's Delight, 8-2). All but the product of the upper halves make
+ * r1, which needs 33 bits; where it does not fit in 32, it is positive. */
+#define TINYML_UPPER_HALF  \
+  "uxth r1, r3\n"          \
+  "mov r2, r1\n"           \
+  "muls r2, %[low], r2\n"  \
+  "lsrs r2, r2, #16\n"     \
+  "muls r1, %[high], r1\n" \
+  "adds r1, r1, r2\n"      \
+  "asrs r3, r3, #16\n"     \
+  "mov r2, r3\n"           \
+  "muls r2, %[low], r2\n"  \
+  "muls r3, %[high], r3\n" \
+  "adds r1, r1, r2\n"      \
+  "asrs r1, r1, #16\n"     \
+  "bvc 5f\n"               \
+  "uxth r1, r1\n"          \
+  "5:\n"                   \
+  "adds r3, r3, r1\n"
 #endif
 
 /* The upper half of a * b; 0 <= b. */
 static inline int32_t tinyml_upper_half(int32_t a, int32_t b) {
+#if defined(__thumb__) && !defined(__thumb2__)
+  const int32_t high = a >> 16;
+  const uint32_t low = (uint32_t)a & 0xFFFFu;
+  const uint32_t b_high = (uint32_t)b >> 16, b_low = (uint32_t)b & 0xFFFFu;
+  const int32_t middle = high * (int32_t)b_low + (int32_t)(low * b_low >> 16);
+  const uint32_t other = low * b_high + ((uint32_t)middle & 0xFFFFu);
+  return high * (int32_t)b_high + (middle >> 16) + (int32_t)(other >> 16);
+#else
   return (int32_t)((int64_t)a * b >> 32);
+#endif
 }
 
 /* x within low..high, which are within an int8_t. */
@@ -113,30 +112,30 @@ TINYML_INLINE int8_t tinyml_within(const tinyml_filters *f, int form, int32_t x)
   "asrs r1, r1, #1\n"  \
   "adds r3, r3, r1\n"
 
-#define TINYML_SHIFTED(bend)                                                            \
-  __asm__ volatile(                                                                     \
-      ".syntax unified\n"                                                               \
-      "1:\n"                                                                            \
-      "ldmia %[at]!, {r1, r2, r3}\n"                                                    \
-      "mov %[bias], r1\n"                                                               \
-      "uxth %[low], r2\n"                                                               \
-      "lsrs %[high], r2, #16\n"                                                         \
-      "mov %[shift], r3\n"                                                              \
-      "add %[next], %[step]\n"                                                          \
-      "2:\n"                                                                            \
-      "ldr r3, [%[sum]]\n"                                                              \
-      "mov r1, %[left]\n"                                                               \
-      "lsls r3, r3, r1\n"                                                               \
-      "add r3, %[bias]\n" TINYML_UPPER_HALF("r3", "r1", "r2", "%[high]", "%[low]") bend \
-      "asrs r3, r3, %[shift]\n"                                                         \
-      "stmia %[sum]!, {r3}\n"                                                           \
-      "cmp %[sum], %[next]\n"                                                           \
-      "bne 2b\n"                                                                        \
-      "cmp %[sum], %[end]\n"                                                            \
-      "bne 1b\n"                                                                        \
-      : [sum] "+l"(sum), [at] "+l"(at), [low] "=&l"(low), [high] "=&l"(high),           \
-        [shift] "=&l"(shift), [bias] "=&h"(bias), [next] "+h"(next)                     \
-      : [left] "h"(f->left), [step] "h"(4 * pixels), [end] "h"(end)                     \
+#define TINYML_SHIFTED(bend)                                                  \
+  __asm__ volatile(                                                           \
+      ".syntax unified\n"                                                     \
+      "1:\n"                                                                  \
+      "ldmia %[at]!, {r1, r2, r3}\n"                                          \
+      "mov %[bias], r1\n"                                                     \
+      "uxth %[low], r2\n"                                                     \
+      "lsrs %[high], r2, #16\n"                                               \
+      "mov %[shift], r3\n"                                                    \
+      "add %[next], %[step]\n"                                                \
+      "2:\n"                                                                  \
+      "ldr r3, [%[sum]]\n"                                                    \
+      "mov r1, %[left]\n"                                                     \
+      "lsls r3, r3, r1\n"                                                     \
+      "add r3, %[bias]\n" TINYML_UPPER_HALF bend                              \
+      "asrs r3, r3, %[shift]\n"                                               \
+      "stmia %[sum]!, {r3}\n"                                                 \
+      "cmp %[sum], %[next]\n"                                                 \
+      "bne 2b\n"                                                              \
+      "cmp %[sum], %[end]\n"                                                  \
+      "bne 1b\n"                                                              \
+      : [sum] "+l"(sum), [at] "+l"(at), [low] "=&l"(low), [high] "=&l"(high), \
+        [shift] "=&l"(shift), [bias] "=&h"(bias), [next] "+h"(next)           \
+      : [left] "h"(f->left), [step] "h"(4 * pixels), [end] "h"(end)           \
       : "r1", "r2", "r3", "cc", "memory")
 
 /* Sums become h >> shift; of each channel there are `pixels`. count > 0 */

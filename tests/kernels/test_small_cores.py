@@ -5,6 +5,7 @@ They differ by processor: sums per turn, the upper half of a product, saturation
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from tests.kernels.test_dsp import LINEAR, check, clamped, drawn, extremes
 from tests.support.strategies import Case
 from tinyml.board import Board, load_board
+from tinyml.ir import ops
+from tinyml.ir.graph import Quant
 from tinyml.kernels import bind
 from tinyml.kernels.registry import kernels
 
@@ -49,6 +52,23 @@ def served(kind: str, board: Board) -> set[str]:
     return {kernel.name for kernel in found if kernel.isa == first}
 
 
+def below_a_relu() -> list[Case]:
+    return [clamped(one) for kind in KINDS for one in drawn(kind, 15)]
+
+
+def of_both_signs() -> list[Case]:
+    """Cases whose result has its zero point in the middle, and no activation."""
+    return [unclamped(one) for kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for one in drawn(kind, 15)]
+
+
+def unclamped(one: Case) -> Case:
+    (node,) = one.graph.nodes
+    (y,) = one.graph.results(node)
+    op = replace(node.op, activation=ops.Activation.NONE)
+    tensors = {**one.graph.tensors, y.name: replace(y, quant=Quant(y.q.scales, (3,)))}
+    return Case(replace(one.graph, tensors=tensors, nodes=(replace(node, op=op),)), one.inputs)
+
+
 @pytest.mark.parametrize("name", ["qemu-cortex-m3", "qemu-riscv32"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_reference(kind: str, name: str, tmp_path: Path) -> None:
@@ -59,21 +79,29 @@ def test_equals_reference(kind: str, name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["qemu-cortex-m3", "qemu-cortex-m0-large", "qemu-riscv32"])
 def test_equals_reference_below_a_relu(name: str, tmp_path: Path) -> None:
-    """Whose range is all bytes, so that the quick rescale need not clamp."""
-    some = [clamped(one) for kind in KINDS for one in drawn(kind, 15)]
-    check(some, load_board(name), tmp_path)
+    """Whose range is all bytes, so that the quick rescale need not clamp; and where results of
+    either sign are left, which are rounded in opposite ways."""
+    check([*below_a_relu(), *of_both_signs()], load_board(name), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["qemu-cortex-m0-large", "qemu-riscv32"])
+def test_equals_reference_in_least_code(name: str, tmp_path: Path) -> None:
+    """All files compiled at once, for size, but for those that multiply."""
+    some = [one for kind in KINDS for one in drawn(kind, 15)]
+    runs = check(some, load_board(name), tmp_path, optimize="size")
+    assert runs["conv_s8_mul32"] > 5 and not runs["conv_1x1_s8_mul32"]
 
 
 def test_every_form_of_the_rescale_is_run() -> None:
     forms = Counter[tuple[int, bool]]()
-    for kind in KINDS:
-        for one in (*drawn(kind, KINDS[kind]), *map(clamped, drawn(kind, 15))):
-            call = bind(one.graph, one.graph.nodes[0], ("portable",))
-            fields = dict(call.struct.fields if call.struct else ())
-            if (form := fields.get("filters.rescale")) is not None:
-                assert isinstance(form, int)
-                all_bytes = (fields["filters.act_min"], fields["filters.act_max"]) == (-128, 127)
-                forms[form, all_bytes] += 1
+    some = [one for kind in KINDS for one in drawn(kind, KINDS[kind])]
+    for one in (*some, *below_a_relu(), *of_both_signs()):
+        call = bind(one.graph, one.graph.nodes[0], ("portable",))
+        fields = dict(call.struct.fields if call.struct else ())
+        if (form := fields.get("filters.rescale")) is not None:
+            assert isinstance(form, int)
+            all_bytes = (fields["filters.act_min"], fields["filters.act_max"]) == (-128, 127)
+            forms[form, all_bytes] += 1
     exact, line, bent = range(3)
     assert min(forms[exact, True], forms[line, False], forms[line, True]) >= 5, forms
     assert forms[bent, True] + forms[bent, False] >= 5, forms

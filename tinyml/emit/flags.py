@@ -28,6 +28,9 @@ SHARED_LINK = ("-shared", "-pthread", "-Wl,--gc-sections", "-Wl,--no-undefined")
 _SPEED, _SIZE = "-O2", "-Os"
 _ALL_AT_ONCE = "-flto"
 """Inlines what is called once across files, and leaves out arguments that are always the same."""
+_ALONE = "-fno-lto"
+"""For hot sources: compiled with all others, GCC goes by the level of these, and at -Os it keeps
+from the upper registers of Armv6-M, which the kernels need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def gcc_flags(board: Board, include_dirs: tuple[str, ...], optimize: str = "spee
     level, hot = _levels(optimize)
     code: tuple[str, ...] = (level, *_CODE)
     if optimize == "size" and board.kind == "baremetal":
-        code = (*code, _ALL_AT_ONCE)
+        code, hot = (*code, _ALL_AT_ONCE), (*hot, _ALONE)
     compile_flags = (*target, *code, *WARN, *board.define_flags, *includes)
     if board.is_process:
         static = ("-static",) if board.kind == "linux" else ()

@@ -21,6 +21,7 @@ from tinyml.emit.view import ModelView, model_view
 from tinyml.errors import BuildError, ModelError
 from tinyml.ir.graph import Tensor
 from tinyml.kernels.call import KernelCall
+from tinyml.kernels.portable import MUL32
 from tinyml.kernels.registry import kernels
 from tinyml.options import PlanOptions
 from tinyml.planning import Plan
@@ -262,9 +263,9 @@ def _optimize(options: Mapping[str, Any]) -> str:
 
 def _hot(names: Iterable[str]) -> tuple[str, ...]:
     """Of the kernels called so, which multiply and accumulate, the sources whose loops are left to
-    the compiler: those for an instruction set are written down as instructions or nearly so."""
+    the compiler: those for SIMD are written down as instructions or nearly so."""
     called = frozenset(names)
-    found = {k.source for k in kernels() if k.name in called and k.isa == "portable"}
+    found = {k.source for k in kernels() if k.name in called and k.isa in ("portable", MUL32)}
     return tuple(sorted(f"runtime/src/{source}" for source in found))
 
 
