@@ -70,7 +70,9 @@ format: $(VENV)/.dev  ## Format Python and C
 .PHONY: bench
 bench: $(VENV)/.dev tools  ## Measure every model and rewrite the tables in benchmarks/
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.cores
 	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.training_steps
 
 .PHONY: bench-diff
 bench-diff: $(VENV)/.dev tools  ## Measure again; fail where a figure has grown by over 2 %

@@ -157,7 +157,7 @@ def _line(row: Row, peer: dict[str, Any]) -> str:
         f"{counted.total:,} {counted.unit}",
         f"{peer['sram_bytes']:,}" if peer else "-",
         f"{peer['flash_bytes']:,}" if peer else "-",
-        f"{peer['instructions']:,}{reference}" if peer else "-",
+        f"{peer['instructions']['cortex-m4']:,}{reference}" if peer else "-",
     )
     return f"| {' | '.join(cells)} |"
 

@@ -5,7 +5,7 @@ Run it after an operator or a kernel was added: `python scripts/ops_page.py`.
 
 from pathlib import Path
 
-from tinyml.importers.tflite_ops import RESOLVERS
+from tinyml.importers.tflite import OPERATORS
 from tinyml.ir import ops
 from tinyml.ir.operands import takes
 from tinyml.kernels.registry import kernels
@@ -22,17 +22,21 @@ BECOMES = {
 }
 """Operators that are another one with other attributes."""
 
-_STATE = "keeps state between calls"
+AT_IMPORT = {
+    "CALL_ONCE": "Runs a subgraph that assigns variables, for what they begin with",
+    "READ_VARIABLE": "The value that was assigned last, or the state",
+    "VAR_HANDLE": "A variable by its name",
+}
+"""Operators that no node is made of."""
+
 _FLOAT = "TFLite Micro computes it in float32 only"
 _SHAPE = "computes shapes or constants; those that converters write are folded at import"
 _TODO = "not done yet"
 
 MISSING = {
     "ADD_N": _TODO,
-    "ASSIGN_VARIABLE": _STATE,
     "BATCH_TO_SPACE_ND": _TODO,
     "BROADCAST_ARGS": _SHAPE,
-    "CALL_ONCE": _STATE,
     "CAST": _TODO,
     "CEIL": _FLOAT,
     "COS": _FLOAT,
@@ -52,7 +56,6 @@ MISSING = {
     "LOG_SOFTMAX": _TODO,
     "MIRROR_PAD": _TODO,
     "NEG": _FLOAT,
-    "READ_VARIABLE": _STATE,
     "REDUCE_ALL": _TODO,
     "ROUND": _FLOAT,
     "SELECT_V2": _TODO,
@@ -62,9 +65,6 @@ MISSING = {
     "SQRT": _FLOAT,
     "SQUARE": _FLOAT,
     "SUM": "its int8 form rounds in float32 at run time",
-    "SVDF": _STATE,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": _TODO,
-    "VAR_HANDLE": _STATE,
     "WHILE": "has a loop over subgraphs",
     "ZEROS_LIKE": _TODO,
 }
@@ -94,6 +94,8 @@ def _kernels(kind: str) -> str:
 
 
 def _row(name: str) -> str:
+    if name in AT_IMPORT:
+        return f"| {name} | {AT_IMPORT[name]} | any element type | any, nothing runs | none |"
     kind = BECOMES.get(name, name)
     op = _classes()[kind]
     summary = (op.__doc__ or "").strip().partition("\n")[0].rstrip(".")
@@ -104,7 +106,7 @@ def _row(name: str) -> str:
 
 def page() -> str:
     """The page's text."""
-    rows = "\n".join(_row(name) for name in sorted(RESOLVERS))
+    rows = "\n".join(_row(name) for name in OPERATORS)
     missing = "\n".join(f"| {name} | {why} |" for name, why in sorted(MISSING.items()))
     return f"""# Operators
 
@@ -112,7 +114,7 @@ Written by `python scripts/ops_page.py` from the tables of the importer, the gra
 kernels; a test holds it against them. Every operator computes what TFLite Micro computes, bit for
 bit.
 
-{len(RESOLVERS)} operators. Types are those of the first operand and of the result that some kernel
+{len(OPERATORS)} operators. Types are those of the first operand and of the result that some kernel
 takes; `bool` is a byte that is 0 or 1. Kernels that need an instruction set serve where their
 `requires` in `runtime_c/kernels.toml` holds, the portable ones anywhere.
 

@@ -175,6 +175,7 @@ def candidates(
     if options.macs_limit is not None:
         allowed = int(options.macs_limit * sum(graph.macs(node) for node in graph.nodes))
     graph = passes.optimize(graph)
+    _check_states(graph, options)
     if bound is None:
         bound = binders(graph, board, options.optimize, options.threads_on(board))
     calls = bound.calls(graph, board)
@@ -182,7 +183,7 @@ def candidates(
     made: list[Candidate] = []
     if options.schedule in ("auto", "layer") and feed is Feed.WHOLE:
         made.append(_candidate(graph, calls, layer_schedule(graph, calls.layers)))
-    if options.schedule == "auto":
+    if options.schedule == "auto" and not graph.states:
         made += _trade_off(graph, calls, bound, feed, allowed)
     if options.schedule == "stream":
         streams = stream_schedule(graph, calls.layers, calls.rows, feed=feed)
@@ -206,6 +207,23 @@ def candidates(
             hint="allow more, or choose another --schedule",
         )
     return tuple(sorted(within, key=lambda each: (each.macs, each.alone, each.streamed)))
+
+
+def _check_states(graph: Graph, options: PlanOptions) -> None:
+    """PlanError where a model that keeps something between invocations is to run row by row."""
+    if not graph.states:
+        return
+    for option, given, known in (
+        ("schedule", options.schedule, ("auto", "layer")),
+        ("feed", options.feed, ("whole",)),
+    ):
+        if given not in known:
+            states = ", ".join(f"'{state.before}'" for state in graph.states)
+            raise PlanError(
+                f"model '{graph.name}' keeps {states} from one invocation to the next, which "
+                f"--{option} {given} cannot",
+                hint=f"--{option} {known[-1]}",
+            )
 
 
 def _trade_off(

@@ -12,14 +12,13 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, NoReturn
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from tinyml import __version__, pipeline, report, report_quality, report_training
 from tinyml.cli_options import (
@@ -48,6 +47,8 @@ from tinyml.cli_options import (
     Train,
     Update,
 )
+from tinyml.cli_show import ERRORS, show
+from tinyml.cli_zoo import zoo_app
 from tinyml.convert import ConvertOptions
 from tinyml.errors import (
     CheckFailedError,
@@ -60,7 +61,6 @@ from tinyml.errors import (
 )
 from tinyml.evaluate import EvaluateOptions
 from tinyml.options import OptionArguments, parse_patches
-from tinyml.results import Result
 from tinyml.train.target.request import TrainRequest
 
 EXIT_BUG: Final = 70
@@ -73,12 +73,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(zoo_app)
 
 
 @app.command()
 def inspect(model: Model, as_json: Json = False) -> None:
     """Show what is in a model file: operators, shapes, MACs, weights."""
-    _show(pipeline.inspect(model), report.inspection, as_json)
+    show(pipeline.inspect(model), report.inspection, as_json)
 
 
 @app.command()
@@ -106,6 +107,10 @@ def convert(
     int16x8: Annotated[
         bool, typer.Option("--int16x8", help="int16 activations, in place of int8.")
     ] = False,
+    equalize: Annotated[
+        bool,
+        typer.Option("--equalize", help="Even out the weights of a Keras model, correct biases."),
+    ] = False,
     float_out: Annotated[
         Path | None,
         typer.Option("--float", metavar="FILE", help="Write the float .tflite file, too."),
@@ -113,11 +118,11 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Quantise a Keras, ONNX or PyTorch model to a full-int8 .tflite file."""
-    options = ConvertOptions(data, pixels, limit, int16x8)
+    options = ConvertOptions(data, pixels, limit, int16x8, equalize)
     target = _tflite_beside(model) if out is None else out
-    with report.waiting(_ERRORS, f"converting {model.name}"):
+    with report.waiting(ERRORS, f"converting {model.name}"):
         result = pipeline.convert(model, target, options, float_out=float_out)
-    _show(result, report.conversion, as_json)
+    show(result, report.conversion, as_json)
 
 
 @app.command()
@@ -164,12 +169,12 @@ def plan(
     )
     if request is None:
         result = pipeline.plan(model, board, html=html, compare=compare, **options)
-        _show(result, report.plan, as_json)
+        show(result, report.plan, as_json)
     elif html is not None:
         raise PlanError("--html does not draw training", hint="leave it out, or leave out --train")
     else:
         learning = pipeline.plan_learning(model, board, request, **options)
-        _show(learning, report_training.plan, as_json)
+        show(learning, report_training.plan, as_json)
 
 
 @app.command()
@@ -224,12 +229,12 @@ def build(
         optimize=optimize,
         threads=threads,
     )
-    with report.waiting(_ERRORS, f"converting {model.name}", shown=convert is not None):
+    with report.waiting(ERRORS, f"converting {model.name}", shown=convert is not None):
         if request is None:
             result = pipeline.build(model, board, out, convert=convert, **options)
         else:
             result = pipeline.build_learning(model, board, request, out, convert=convert, **options)
-    _show(result, report.build, as_json)
+    show(result, report.build, as_json)
 
 
 @app.command()
@@ -245,17 +250,17 @@ def verify(
 ) -> None:
     """Run the firmware and compare every output byte with the NumPy reference."""
     if train_steps:
-        with report.progress(_ERRORS, "training") as progress:
+        with report.progress(ERRORS, "training") as progress:
             found = pipeline.verify_learning(
                 project, steps=train_steps, port=port, seed=seed, progress=progress
             )
-        _show(found, report_training.verification, as_json)
+        show(found, report_training.verification, as_json)
         if not found.bit_exact:
             raise typer.Exit(CheckFailedError.exit_status)
         return
-    with report.progress(_ERRORS, "verifying") as progress:
+    with report.progress(ERRORS, "verifying") as progress:
         result = pipeline.verify(project, port=port, inputs=inputs, seed=seed, progress=progress)
-    _show(result, report.verification, as_json)
+    show(result, report.verification, as_json)
     if not result.bit_exact:
         raise typer.Exit(CheckFailedError.exit_status)
 
@@ -289,9 +294,9 @@ def evaluate(
     if board is not None and project is not None:
         raise ModelError("--board and --project both name a firmware", hint="give one of them")
     options = EvaluateOptions(data, pixels, limit, float_model, project, port)
-    with report.progress(_ERRORS, "evaluating") as progress:
+    with report.progress(ERRORS, "evaluating") as progress:
         result = pipeline.evaluate(model, options, board=board, progress=progress)
-    _show(result, report_quality.evaluation, as_json)
+    show(result, report_quality.evaluation, as_json)
     if result.target_score is not None and not result.target_score.bit_exact:
         raise typer.Exit(CheckFailedError.exit_status)
 
@@ -310,13 +315,13 @@ def profile(
 ) -> None:
     """Count what each layer costs: instructions in an emulator, cycles on a board."""
     if train:
-        with report.progress(_ERRORS, "profiling") as progress:
+        with report.progress(ERRORS, "profiling") as progress:
             found = pipeline.profile_learning(project, port=port, progress=progress)
-        _show(found, report_training.profile, as_json)
+        show(found, report_training.profile, as_json)
         return
-    with report.progress(_ERRORS, "profiling") as progress:
+    with report.progress(ERRORS, "profiling") as progress:
         result = pipeline.profile(project, port=port, cycles=cycles, progress=progress)
-    _show(result, report.profile, as_json)
+    show(result, report.profile, as_json)
 
 
 @app.command()
@@ -331,9 +336,9 @@ def run(
 ) -> None:
     """Run one inference on the target and show the outputs."""
     arrays = [_load_array(path) for path in input_files]
-    with report.progress(_ERRORS, "sending") as progress:
+    with report.progress(ERRORS, "sending") as progress:
         result = pipeline.run(project, arrays, port=port, progress=progress)
-    _show(result, report.outputs, as_json)
+    show(result, report.outputs, as_json)
 
 
 @app.command()
@@ -351,7 +356,7 @@ def flash(
     """Put the firmware on its board: by a programmer, or over ssh."""
     ask = _ask if sys.stdin.isatty() and not as_json else None
     result = pipeline.flash(project, port=port, tool=tool, dry_run=dry_run, ask=ask)
-    _show(result, report.flash, as_json)
+    show(result, report.flash, as_json)
 
 
 @app.command()
@@ -365,20 +370,20 @@ def package(
     as_json: Json = False,
 ) -> None:
     """Make a package of the model alone, for another build system."""
-    _show(pipeline.package(project, form, out), report.package, as_json)
+    show(pipeline.package(project, form, out), report.package, as_json)
 
 
 @app.command()
 def boards(as_json: Json = False) -> None:
     """List the boards that firmware can be built for."""
-    _show(pipeline.boards(), report.boards, as_json)
+    show(pipeline.boards(), report.boards, as_json)
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Check that compilers, emulator and packages are there."""
     result = pipeline.doctor()
-    _show(result, report.doctor, as_json)
+    show(result, report.doctor, as_json)
     if not result.ok:
         raise typer.Exit(MissingToolError.exit_status)
 
@@ -436,23 +441,9 @@ def _options(
         os.environ[DEBUG_VARIABLE] = "1"
 
 
-_OUTPUT = Console()
-_ERRORS = Console(stderr=True)
-
-
-_T = TypeVar("_T", bound=Result)
-
-
 def _tflite_beside(model: Path) -> Path:
     """MODEL.tflite in this folder; MODEL_int8.tflite where that is the model itself."""
     return Path(f"{model.stem}{'_int8' if model.suffix == '.tflite' else ''}.tflite")
-
-
-def _show(result: _T, printer: Callable[[Console, _T], None], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(result.to_json(), indent=2, allow_nan=False))
-    else:
-        printer(_OUTPUT, result)
 
 
 def _load_array(path: Path) -> np.ndarray[Any, np.dtype[Any]]:
@@ -508,5 +499,5 @@ def _fail(problem: TinymlError, status: int, as_json: bool) -> int:
         if isinstance(problem, ConvertError):
             error["log"] = problem.log
         print(json.dumps({"error": error}, indent=2))
-    report.error(_ERRORS, problem)
+    report.error(ERRORS, problem)
     return status

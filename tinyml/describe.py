@@ -10,6 +10,7 @@ from tinyml.ir.graph import Graph, Node, Shape, Tensor
 from tinyml.kernels.costs import predicted, work
 from tinyml.memory.draw import draw
 from tinyml.memory.plan import MemoryPlan
+from tinyml.memory.values import state_bytes
 from tinyml.planning import Plan
 from tinyml.results import (
     BankPlan,
@@ -106,6 +107,7 @@ def plan_report(
         picture=draw(graph, plan.schedule, memory, width=80),
         banks=_banks(board, memory),
         optimize=optimize,
+        state_bytes=state_bytes(graph),
     )
 
 

@@ -76,6 +76,7 @@ def plan(console: Console, report: PlanReport) -> None:
         console,
         ("board", report.board),
         ("arena", f"{report.arena_bytes:,} bytes, {proof} (bound {report.lower_bound_bytes:,})"),
+        *([("state", f"{report.state_bytes:,} bytes of it")] if report.state_bytes else []),
         *_banks(report),
         *([("input", _FEEDS[report.feed])] if report.feed in _FEEDS else []),
         ("MACs", _macs(report)),

@@ -175,6 +175,8 @@ class PlanReport(Result):
     """Where the arena takes more than the fastest region of the board."""
     optimize: tuple[CodeChoice, ...] = ()
     """For this schedule, where firmware has to fit a flash and both were looked at."""
+    state_bytes: int = 0
+    """Of the arena, what lasts from one inference to the next."""
 
     def to_json(self) -> dict[str, Any]:
         """The report without the picture, which is for people."""

@@ -4,6 +4,9 @@ The outputs are held against the reference of the model *as imported*, so the
 passes are part of what is proven. Every output of every op is compared too, by
 checksum and length, with the reference of the optimised graph; so a difference
 that the last layers hide is found, and the first op that differs is named.
+
+What a model keeps from one run to the next is an output of the op that changes it. The samples
+then are a sequence from a reset on, which runs twice.
 """
 
 import zlib
@@ -28,7 +31,9 @@ from tinyml.runners import open_target
 from tinyml.samples import as_arrays, draw_samples
 from tinyml.schedule.copies import RECOMPUTED, Again, with_copies
 from tinyml.toolchain import elf_path
-from tinyml.train.target.request import TrainRequest, learning_graph
+from tinyml.train.network import network
+from tinyml.train.program import Precision
+from tinyml.train.target.request import recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +87,19 @@ def deployed(project: Project) -> Deployed:
 
 
 def _imported(project: Project) -> Graph:
-    """What a project's firmware computes, as imported; one that learns may have another head."""
+    """What a project's firmware computes, as imported.
+
+    One that learns may have another head, or one in float32; then it is what was made of the
+    optimised graph.
+    """
     found = deployed_graph(project.model_path, project.manifest.options.get("io", "model"))
     training = project.manifest.training
-    if training is None or training["request"]["classes"] is None:
+    if training is None:
         return found
-    return learning_graph(found, TrainRequest(**training["request"]))
+    prepared = recorded(found, training)
+    if prepared.program.precision is Precision.FLOAT32:
+        return network(prepared.tail, Precision.FLOAT32).graph
+    return found if training["request"]["classes"] is None else prepared.graph
 
 
 @contextmanager
@@ -127,11 +139,17 @@ def verify_project(
         raise ModelError(f"{len(labels)} labels were given for {len(given)} samples")
     checked = [as_arrays(model.imported, sample) for sample in given]
     found: list[_Comparison] = []
+    rounds = 2 if model.imported.states else 1  # that a reset forgets everything is seen in two
     with connected(project, port) as client:
-        for index, (sample, arrays) in enumerate(zip(given, checked, strict=True)):
-            found.append(_compare(client, model, index, sample, arrays))
-            if progress:
-                progress(index + 1, len(checked))
+        for _ in range(rounds):
+            past = _reset(model)
+            for index, (sample, arrays) in enumerate(zip(given, checked, strict=True)):
+                one, past = _compare(client, model, past, index, sample, arrays)
+                found.append(one)
+                if progress:
+                    progress(len(found), rounds * len(checked))
+                if one.first and model.imported.states:
+                    break  # what follows from a wrong state is wrong, too
     return VerifyReport(
         project=str(project.root),
         board=project.board.name,
@@ -167,6 +185,20 @@ def run_project(
 
 
 @dataclass(frozen=True, slots=True)
+class _Past:
+    """What has run since a reset, where a model keeps anything of it, and what it should keep."""
+
+    inputs: tuple[Sequence[bytes | Fill], ...]
+    imported: reference.States
+    optimized: reference.States
+
+
+def _reset(model: Deployed) -> _Past:
+    graphs = (model.imported, model.optimized)
+    return _Past((), *(reference.initial_states(graph) for graph in graphs))
+
+
+@dataclass(frozen=True, slots=True)
 class _Comparison:
     """One sample on target and reference."""
 
@@ -182,16 +214,18 @@ class _Comparison:
 def _compare(
     client: Client,
     model: Deployed,
+    past: _Past,
     index: int,
     sample: Sequence[Array | Fill],
     arrays: list[Array],
-) -> _Comparison:
+) -> tuple[_Comparison, _Past]:
+    """One sample after those of `past`, and what is past for the next one."""
     data = [item if isinstance(item, Fill) else item.tobytes() for item in sample]
     feed = dict(zip(model.imported.inputs, arrays, strict=True))
-    expected = reference.run(model.imported, feed)
-    inner = reference.run(model.optimized, feed, keep=True)
+    expected, imported = reference.step(model.imported, feed, past.imported)
+    inner, optimized = reference.step(model.optimized, feed, past.optimized, keep=True)
 
-    run = client.invoke(data, checksums=True)
+    run = client.invoke(data, checksums=True, resume=bool(past.inputs))
     _check_read(model, run, arrays)
     outputs = range(len(model.imported.outputs))
     actual = _typed(model.imported, [client.read_output(i) for i in outputs])
@@ -204,7 +238,9 @@ def _compare(
         name = model.nodes[op].outputs[output]
         want = inner[name]
         raw = bytearray(want.tobytes())
-        piece, there = first_wrong_piece(client, data, where, model.pieces[where], bytes(raw))
+        piece, there = first_wrong_piece(
+            client, data, where, model.pieces[where], bytes(raw), earlier=past.inputs
+        )
         raw[piece.start : piece.start + piece.bytes] = there
         got = np.frombuffer(raw, want.dtype).reshape(want.shape)
         first = _mismatch(index, model.nodes[op], name, want, got)
@@ -219,7 +255,7 @@ def _compare(
             if want.tobytes() != got.tobytes():
                 first = _mismatch(index, None, name, want, got)
                 break
-    return _Comparison(
+    found = _Comparison(
         bytes=sum(want.nbytes for want, _ in pairs.values()),
         op_outputs=len(run.records),
         mismatches=sum(_differing_bytes(want, got) for want, got in pairs.values()),
@@ -227,6 +263,8 @@ def _compare(
         first=first,
         guess=int(np.argmax(actual[model.imported.outputs[0]])),
     )
+    inputs = (*past.inputs, data) if model.imported.states else ()
+    return found, _Past(inputs, imported, optimized)
 
 
 def _check_read(model: Deployed, run: Invocation, arrays: Sequence[Array]) -> None:
@@ -304,5 +342,5 @@ def _distance(want: Array, got: Array) -> float:
 
 
 def _accuracy(guesses: Sequence[int], labels: Sequence[int]) -> float:
-    hits = sum(guess == label for guess, label in zip(guesses, labels, strict=True))
-    return hits / max(len(guesses), 1)
+    hits = sum(guess == label for guess, label in zip(guesses, labels, strict=False))
+    return hits / max(len(labels), 1)

@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 /* Raised whenever generated code and runtime must change together. */
-#define TINYML_RUNTIME_VERSION 5
+#define TINYML_RUNTIME_VERSION 6
 
 #define TINYML_ALIGNMENT 8
 
@@ -78,6 +78,8 @@ typedef struct {
   tinyml_status (*push_row)(tinyml_model *model, const void *row);
   /* Runs the model, which reads the input in pieces; or NULL. */
   tinyml_status (*pull)(tinyml_model *model, tinyml_read_rows_fn read, void *user);
+  /* Makes what lasts from one invoke to the next what it was at first; NULL where nothing does. */
+  tinyml_status (*reset)(tinyml_model *model);
 } tinyml_model_info;
 
 #ifdef __cplusplus

@@ -108,6 +108,21 @@ typedef struct {
 void tinyml_conv_1x1_s8(const tinyml_conv_1x1_s8_op *op, const tinyml_span *span,
                         const int8_t *const *rows, int8_t *out);
 
+/* The same two on cores whose widest product has 32 bits. weights: each plus 128, each row of a
+ * window with a zero if its elements are odd in number, in fours of filters. The scratch holds
+ * three words for each two elements of the windows of two pixels, and a row of these. */
+#define TINYML_CONV_S8_MUL32_SCRATCH(kernel_height, kernel_width, in_channels) \
+  (12 * (kernel_height) * (((kernel_width) * (in_channels) + 1) / 2) +         \
+   2 * (kernel_width) * (in_channels))
+
+void tinyml_conv_s8_mul32(const tinyml_conv_s8_op *op, const tinyml_span *span,
+                          const int8_t *const *rows, int8_t *out, void *scratch);
+
+#define TINYML_CONV_1X1_S8_MUL32_SCRATCH(in_channels) (12 * (((in_channels) + 1) / 2))
+
+void tinyml_conv_1x1_s8_mul32(const tinyml_conv_1x1_s8_op *op, const tinyml_span *span,
+                              const int8_t *const *rows, int8_t *out, void *scratch);
+
 /* Transposed convolution, int8, rows (rows[kernel_height]): row i of the kernel lies on rows[i],
  * NULL where no input row does. weights: OHWI; biases may be NULL. */
 typedef struct {
@@ -651,6 +666,8 @@ typedef struct {
 
 void tinyml_mul_s8(const tinyml_mul_s8_op *op, const tinyml_span *span, const int8_t *const *rows,
                    int8_t *out);
+void tinyml_mul_s8_dsp(const tinyml_mul_s8_op *op, const tinyml_span *span,
+                       const int8_t *const *rows, int8_t *out);
 void tinyml_mul_s8_mve(const tinyml_mul_s8_op *op, const tinyml_span *span,
                        const int8_t *const *rows, int8_t *out);
 void tinyml_mul_s8_neon(const tinyml_mul_s8_op *op, const tinyml_span *span,
@@ -794,6 +811,95 @@ typedef struct {
 } tinyml_strided_copy_op;
 
 void tinyml_strided_copy(const tinyml_strided_copy_op *op, const int8_t *in, int8_t *out);
+
+/* ---- Layers that keep a state ---------------------------------------------------------------- */
+
+/* States are results that are read before they are written: what they were is no other argument. */
+
+/* A variable becomes `in`, whole. */
+typedef struct {
+  int32_t bytes;
+} tinyml_assign_op;
+
+void tinyml_assign(const tinyml_assign_op *op, const int8_t *in, int8_t *state);
+
+/* SVDF, whole. in[batches, inputs] through feature weights[filters, inputs] becomes the newest
+ * entry of state[batches, filters, memory], the oldest of which is lost; that through time
+ * weights[filters, memory], summed over `rank` filters, becomes out[batches, filters / rank]. bias:
+ * one per output, or NULL. */
+typedef struct {
+  int32_t batches;
+  int32_t inputs;
+  int32_t filters;
+  int32_t memory;
+  int32_t rank;
+  int32_t input_zero_point;
+  int32_t state_zero_point;
+  int32_t output_zero_point;
+  tinyml_scale feature_scale;
+  tinyml_scale output_scale;
+  const TINYML_FLASH int8_t *feature_weights;
+  const TINYML_FLASH int16_t *time_weights;
+  const TINYML_FLASH int32_t *bias;
+} tinyml_svdf_s8_op;
+
+void tinyml_svdf_s8(const tinyml_svdf_s8_op *op, const int8_t *in, int8_t *out, int16_t *state);
+
+/* The same with state and time weights of int8. */
+typedef struct {
+  int32_t batches;
+  int32_t inputs;
+  int32_t filters;
+  int32_t memory;
+  int32_t rank;
+  int32_t input_zero_point;
+  int32_t state_zero_point;
+  int32_t output_zero_point;
+  tinyml_scale feature_scale;
+  tinyml_scale output_scale;
+  const TINYML_FLASH int8_t *feature_weights;
+  const TINYML_FLASH int8_t *time_weights;
+  const TINYML_FLASH int32_t *bias;
+} tinyml_svdf_s8_state_s8_op;
+
+void tinyml_svdf_s8_state_s8(const tinyml_svdf_s8_state_s8_op *op, const int8_t *in, int8_t *out,
+                             int8_t *state);
+
+/* One gate of an LSTM: weights[size, inputs] and recurrent weights[size, size]; each sum is
+ * rescaled to Q3.12 by a scale of its own. */
+typedef struct {
+  const TINYML_FLASH int8_t *weights;
+  const TINYML_FLASH int8_t *recurrent_weights;
+  const TINYML_FLASH int32_t *bias;
+  tinyml_scale scale;
+  tinyml_scale recurrent_scale;
+} tinyml_lstm_gate;
+
+/* LSTM over a sequence, whole. in[batches, steps, inputs] -> out[batches, steps, size], or with
+ * steps first; hidden[batches, size], cell[batches, size]. A cell is a number times 2^cell_shift,
+ * of a magnitude of cell_clip at most (0: any). sigmoid: of i / 24 in Q0.16, for i < 256. */
+typedef struct {
+  int32_t batches;
+  int32_t steps;
+  int32_t inputs;
+  int32_t size;
+  int32_t time_major;
+  int32_t input_zero_point;
+  int32_t hidden_zero_point;
+  int32_t cell_shift;
+  int32_t cell_clip;
+  tinyml_scale forget_scale; /* forget gate times cell */
+  tinyml_scale update_scale; /* input gate times cell gate */
+  tinyml_scale hidden_scale; /* output gate times tanh of the cell */
+  tinyml_lstm_gate input_gate;
+  tinyml_lstm_gate forget_gate;
+  tinyml_lstm_gate cell_gate;
+  tinyml_lstm_gate output_gate;
+  const TINYML_FLASH uint16_t *sigmoid;
+} tinyml_lstm_s8_op;
+
+void tinyml_lstm_s8(const tinyml_lstm_s8_op *op, const int8_t *in, int8_t *out, int8_t *hidden,
+                    int16_t *cell);
 
 /* ---- Resize --------------------------------------------------------------------------------- */
 

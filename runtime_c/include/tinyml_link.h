@@ -80,6 +80,9 @@
  * record then has the CRC of what came before, so that a host can find the first
  * row that differs and read it.
  *
+ * Where something lasts from one run of the model to the next, INVOKE resets it first, so that
+ * every request gives the same; with TINYML_LINK_RESUME it goes on from the run before.
+ *
  * READ gives fewer than n bytes at the end of the space, where a frame is full, or
  * where a second arena begins: to the host, that follows on the first.
  *
@@ -99,7 +102,7 @@
 extern "C" {
 #endif
 
-#define TINYML_LINK_PROTOCOL 6
+#define TINYML_LINK_PROTOCOL 7
 
 /* Data bytes that fit into one frame; sets the size of the receive buffer. */
 #if !defined(TINYML_LINK_PAYLOAD) && defined(__AVR__)
@@ -157,7 +160,8 @@ enum { TINYML_LINK_WORDS = 0, TINYML_LINK_FLOATS = 1 };
 enum {
   TINYML_LINK_CHECKSUMS = 1, /* fill in `crc` of the records */
   TINYML_LINK_STOP = 2,      /* stop at `stop_bytes` of output `stop_output` of op `stop_op` */
-  TINYML_LINK_SERVED = 4     /* ask the host for the input, which is pulled */
+  TINYML_LINK_SERVED = 4,    /* ask the host for the input, which is pulled */
+  TINYML_LINK_RESUME = 8     /* what lasts from one run to the next is as the last one left it */
 };
 
 typedef struct {

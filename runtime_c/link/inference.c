@@ -116,6 +116,9 @@ void tinyml_link_start(const uint8_t *fields) {
   server->wanted = 0;
   server->debt = 0;
   server->carried = 0;
+  if (server->config->model->reset != NULL && !(server->options & TINYML_LINK_RESUME)) {
+    (void)server->config->model->reset(&server->model);
+  }
   calibrate(&observer);
   server->total = 0;
 }

@@ -11,8 +11,7 @@ import tflite_micro
 from tests.support.builder import per_tensor
 from tests.support.tflite_writer import write_operator
 from tinyml.errors import UnsupportedError
-from tinyml.importers.tflite import read
-from tinyml.importers.tflite_ops import RESOLVERS
+from tinyml.importers.tflite import OPERATORS, read
 from tinyml.ir.graph import DType, Tensor
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,8 +31,8 @@ def test_every_operator_of_tflm_is_there_or_listed_as_missing() -> None:
     }
     assert len(registered) > 90
     builtin = {name for name in vars(tflite.BuiltinOperator) if name.isupper()}
-    assert (registered & builtin) <= {*RESOLVERS, *SCRIPT["MISSING"]}
-    assert not {*RESOLVERS} & {*SCRIPT["MISSING"]}
+    assert (registered & builtin) <= {*OPERATORS, *SCRIPT["MISSING"]}
+    assert not {*OPERATORS} & {*SCRIPT["MISSING"]}
     assert {*SCRIPT["MISSING"]} <= registered
 
 

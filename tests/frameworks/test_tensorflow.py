@@ -57,6 +57,35 @@ def test_int16x8(network: Any, tmp_path: Path) -> None:
     assert out.stat().st_size > 0
 
 
+def test_normalisation_behind_resizing_is_that_of_inference(tmp_path: Path) -> None:
+    import keras
+    from keras import layers
+
+    x = inputs = layers.Input((16, 16, 3), name="image")
+    x = layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(layers.Resizing(8, 8)(x)))
+    model = keras.Model(inputs, layers.ReLU()(layers.BatchNormalization()(x)))
+    _deployable(model, tmp_path, image=np.zeros((3, 16, 16, 3), np.float32))
+
+
+def test_inputs_in_a_dictionary(tmp_path: Path) -> None:
+    import keras
+    from keras import layers
+
+    a, b = layers.Input((4,), name="a"), layers.Input((6,), name="b")
+    joined = layers.Concatenate()([layers.Dense(3)(a), layers.Dense(2)(b)])
+    arrays = {"a": np.ones((3, 4), np.float32), "b": np.ones((3, 6), np.float32)}
+    _deployable(keras.Model({"b": b, "a": a}, joined), tmp_path, **arrays)
+
+
+def _deployable(model: Any, folder: Path, **arrays: Any) -> None:
+    model.save(folder / "net.keras")
+    np.savez(folder / "d.npz", **arrays)
+    command = ("convert", folder / "net.keras", "--data", folder / "d.npz")
+    outcome = tinyml(*command, "-o", folder / "net.tflite", "--json")
+    assert outcome.status == 0, outcome.stderr
+    assert outcome.json["unsupported"] == ""
+
+
 def test_an_operator_that_cannot_be_quantised_is_one_line(tmp_path: Path) -> None:
     import keras
 

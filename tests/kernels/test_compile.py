@@ -40,6 +40,7 @@ REFUSALS = {
     "mve": ("arm-none-eabi-gcc", ("-mcpu=cortex-m33", "-mthumb"), "Helium"),
     "neon": ("gcc", (), "AArch64"),
     "dotprod": ("aarch64-linux-gnu-gcc", ("-mcpu=cortex-a53",), "the dot product"),
+    "mul32": ("avr-gcc", ("-mmcu=atmega2560",), "a multiplier of 32 bits"),
 }
 """A target without an instruction set, and what the set's kernels say there."""
 
@@ -168,6 +169,8 @@ def wide_depthwise_graph(channels: int) -> Graph:
         (depthwise_graph, "mve"),
         (conv_graph, "neon"),
         (wide_depthwise_graph, "neon"),
+        (conv_graph, "mul32"),
+        (pointwise_graph, "mul32"),
     ],
 )
 def test_scratch_macro(

@@ -61,6 +61,7 @@ CORES = {
     "mve": "qemu-cortex-m55",
     "neon": "raspberry-pi-3",
     "dotprod": "raspberry-pi-5",
+    "mul32": "qemu-cortex-m3",
 }
 """Where the kernels of an instruction set are run."""
 
@@ -306,12 +307,14 @@ def test_which_boards_have_which_extension() -> None:
     """Those whose compiler says so, no others."""
     having = {isa: {b for b in list_boards() if isa in load_board(b).isa} for isa in CORES}
     linux = {b for b in list_boards() if load_board(b).kind == "linux"}
-    without = {
+    mul32 = {
         *("qemu-cortex-m0", "qemu-cortex-m0-large", "qemu-cortex-m3"),
-        *("qemu-riscv32", "arduino-mega2560", "host", "rp2040", "esp32-c3", "esp32-s3"),
+        *("qemu-riscv32", "rp2040", "esp32-c3"),
         *("zephyr-qemu-cortex-m3", "zephyr-mps2-an385", "zephyr-mps2-an521"),
     }
-    assert having["dsp"] == set(list_boards()) - linux - without
+    without = {"arduino-mega2560", "host", "esp32-s3"}
+    assert having["mul32"] == mul32
+    assert having["dsp"] == set(list_boards()) - linux - mul32 - without
     assert having["mve"] == {"qemu-cortex-m55"}
     assert having["neon"] == linux
     assert having["dotprod"] == {"raspberry-pi-5"}
@@ -355,6 +358,8 @@ LINEAR: dict[str, tuple[str, ops.Conv2D | ops.DepthwiseConv2D, int]] = {
     "NEON 3x3": ("depthwise_conv_3x3_s8_neon", ops.DepthwiseConv2D(), 3),
     "NEON 5x5": ("depthwise_conv_s8_neon", ops.DepthwiseConv2D(), 5),
     "dot product 1x1": ("conv_1x1_s8_dotprod", ops.Conv2D(), 1),
+    "32 bits 1x1": ("conv_1x1_s8_mul32", ops.Conv2D(), 1),
+    "32 bits 1x1, clamped": ("conv_1x1_s8_mul32", ops.Conv2D(activation=RELU), 1),
 }
 """Kernels, the operators they are tested with, and the side of the filter."""
 

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.support.oracle import run_case
 from tests.support.strategies import CASES, Case
+from tests.support.strategies.recurrent import STATEFUL
 from tinyml.reference import run
 from tinyml.reference.registry import computed_kinds
 
@@ -38,4 +39,4 @@ def test_agrees_with_tflite_micro(kind: str) -> None:
 
 
 def test_every_kernel_is_covered() -> None:
-    assert computed_kinds() == set(CASES)
+    assert computed_kinds() == {*CASES, *STATEFUL}

@@ -101,6 +101,7 @@ int main(int count, char **arguments) {{
   while (runs-- > 0) {{
     memset(arena, 0xa5, first);
     memset(more, 0xa5, info->more_bytes);
+    if (info->reset != NULL && info->reset(&model) != TINYML_OK) return 3;
     if (info->pull != NULL) {{
       if (pull(info, &model)) return 3;
     }} else if (info->row_bytes > 0) {{

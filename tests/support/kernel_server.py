@@ -34,13 +34,15 @@ LENGTH = struct.Struct("<Q")
 class Request:
     """One call: the bytes of the activations, in order, and how many bytes each result has.
 
-    With `in_place` the results overlay that input (its index in the loop) exactly.
+    With `in_place` the results overlay that input (its index in the loop) exactly. The last results
+    are states that begin as `states`.
     """
 
     call: KernelCall
     inputs: tuple[bytes, ...]
     output_bytes: tuple[int, ...]
     in_place: int | None = None
+    states: tuple[bytes, ...] = ()
 
     @property
     def kernel(self) -> str:
@@ -200,8 +202,9 @@ class Runner:
         inputs = [self._block(stack, content) for content in request.inputs]
         outputs = [
             self._block(stack, size) if request.in_place is None else inputs[request.in_place]
-            for size in request.output_bytes
+            for size in request.output_bytes[: len(request.output_bytes) - len(request.states)]
         ]
+        outputs += [self._block(stack, content) for content in request.states]
         typed = [
             self.ffi.cast(f"{ctype} *", block)
             for ctype, block in zip(

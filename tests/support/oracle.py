@@ -45,6 +45,19 @@ def run_tflm_keeping_all(
     return results
 
 
+def run_tflm_again(
+    model: bytes, sequence: Sequence[Sequence[Array]], arena_bytes: int = SMALL_ARENA
+) -> list[list[Array]]:
+    """The outputs of `model`, invoked once for each of `sequence` by one interpreter."""
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
+    found = []
+    for inputs in sequence:
+        _invoke(interpreter, inputs)
+        count = _subgraph(model).OutputsLength()
+        found.append([interpreter.get_output(i).copy() for i in range(count)])
+    return found
+
+
 def run_case(case: Case) -> list[Array]:
     """What TFLite Micro computes for a one-op graph."""
     model = write(_with_bias(case.graph))

@@ -5,7 +5,7 @@ axes, permutations, sizes), explicit pads into SAME or VALID.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import flatbuffers
@@ -36,7 +36,8 @@ def write(graph: Graph, *, description: str = "written by tinyml's tests") -> by
     say: pads that are neither zero nor SAME's.
     """
     writer = _Writer(graph)
-    return writer.file([writer.node(node) for node in graph.nodes], description)
+    nodes = [writer.node(node) for node in graph.nodes]
+    return writer.file([*writer.variables(), *nodes], description)
 
 
 def write_operator(
@@ -120,7 +121,19 @@ class _Writer:
         self.buffers = [_AlignedBuffer()]
         self.tensors: list[Any] = []
         self.codes: list[Any] = []
-        self.index = {name: self.add(tensor) for name, tensor in graph.tensors.items()}
+        self.others: list[Any] = []
+        """Subgraphs after the first."""
+        changed = {state.after for state in graph.states}
+        kept = {name: tensor for name, tensor in graph.tensors.items() if name not in changed}
+        self.index = {name: self.add(tensor) for name, tensor in kept.items()}
+        self.resources = {  # handle by the name of the state
+            before: self.resource(f"handle of {before}")
+            for node in graph.nodes
+            if isinstance(node.op, ops.AssignVariable)
+            for before in (node.inputs[1] or "",)
+        }
+        for state in graph.states:
+            self.tensors[self.index[state.before]].isVariable = state.before not in self.resources
 
     def add(self, tensor: Tensor) -> int:
         """Appends a tensor (and its data); its index."""
@@ -142,6 +155,43 @@ class _Writer:
         self.tensors.append(written)
         return len(self.tensors) - 1
 
+    def resource(self, name: str) -> int:
+        """Appends the tensor of a handle; its index."""
+        written = schema.TensorT()
+        written.name, written.type, written.shape = name, schema.TensorType.RESOURCE, []
+        self.tensors.append(written)
+        return len(self.tensors) - 1
+
+    def variables(self) -> list[Any]:
+        """What comes before all else where there are resources: a call of the subgraph that sets
+        them, and a read of each."""
+        if not self.resources:
+            return []
+        once = _Writer(replace(self.graph, tensors={}, nodes=(), states=()))
+        once.buffers, once.codes = self.buffers, self.codes
+        first: list[Any] = []
+        then: list[Any] = []
+        for state in self.graph.states:
+            if state.before not in self.resources:
+                continue
+            name, options = state.before, schema.VarHandleOptionsT("", state.before)
+            value = Tensor(f"initial {name}", *_like(self.graph.tensors[name], state.initial))
+            for writer in (once, self):
+                handle = once.resource(name) if writer is once else self.resources[name]
+                made = writer.operator(_Written(_code("VAR_HANDLE"), 1, (), options), ())
+                made.outputs = [handle]
+                (first if writer is once else then).append(made)
+            assigned = once.operator(_Written(_code("ASSIGN_VARIABLE"), 1, ()), ())
+            assigned.inputs = [first[-1].outputs[0], once.add(value)]
+            first.append(assigned)
+            read = self.operator(_Written(_code("READ_VARIABLE"), 1, ()), (name,))
+            read.inputs = [self.resources[name]]
+            then.append(read)
+        subgraph = schema.SubGraphT(name="once", tensors=once.tensors, operators=first)
+        self.others.append(subgraph)
+        call = self.operator(_Written(_code("CALL_ONCE"), 1, (), schema.CallOnceOptionsT(1)), ())
+        return [call, *then]
+
     def operand(self, operand: str | _Const | None) -> int:
         if operand is None:
             return -1
@@ -152,7 +202,13 @@ class _Writer:
         return self.add(Tensor(name, operand.data.shape, dtype, operand.quant, operand.data))
 
     def node(self, node: Node) -> Any:
-        return self.operator(_WRITERS[type(node.op)](self.graph, node), node.outputs)
+        results = node.outputs[: len(node.outputs) - len(node.op.updates)]
+        if not isinstance(node.op, ops.AssignVariable):
+            return self.operator(_WRITERS[type(node.op)](self.graph, node), results)
+        value, state = node.inputs
+        made = self.operator(_Written(_code(node.op.kind), 1, (value,)), results)
+        made.inputs = [self.resources[state or ""], *made.inputs]
+        return made
 
     def operator(self, written: _Written, results: Sequence[str], custom: str | None = None) -> Any:
         code = schema.OperatorCodeT()
@@ -183,10 +239,15 @@ class _Writer:
         model = schema.ModelT()
         model.version = 3
         model.operatorCodes = self.codes
-        model.subgraphs = [subgraph]
+        model.subgraphs = [subgraph, *self.others]
         model.buffers = self.buffers
         model.description = description
         return _packed(model)
+
+
+def _like(tensor: Tensor, data: Array) -> tuple[Any, ...]:
+    """The fields of a constant of the type of `tensor`, after its name."""
+    return tensor.shape, tensor.dtype, tensor.quant, data
 
 
 _Op = Any
@@ -472,6 +533,25 @@ def _resize(graph: Graph, node: Node) -> _Written:
     options = getattr(schema, f"{type(op).__name__}OptionsT")()
     options.alignCorners, options.halfPixelCenters = op.align_corners, op.half_pixel_centers
     return _Written(_code(op.kind), 3, (*node.inputs, _ints(*op.size)), options)
+
+
+@_writes(ops.Svdf)
+def _svdf(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    return _Written(_code(op.kind), 3, node.inputs, schema.SVDFOptionsT(op.rank))
+
+
+@_writes(ops.Lstm)
+def _lstm(graph: Graph, node: Node) -> _Written:
+    op: _Op = node.op
+    options = schema.UnidirectionalSequenceLSTMOptionsT()
+    options.fusedActivationFunction = schema.ActivationFunctionType.TANH
+    options.cellClip, options.timeMajor = op.cell_clip, op.time_major
+    x, *rest = node.inputs
+    weights, biases, states = rest[:8], rest[8:12], rest[12:]
+    absent = (None,) * 4
+    operands = (x, *weights, *absent[:3], *biases, *absent[:2], *states, *absent)
+    return _Written(_code(op.kind), 3, operands, options)
 
 
 @_writes(ops.ArgMax, ops.ArgMin)

@@ -62,6 +62,18 @@ def odd_net(seed: int = 0) -> Graph:
     return b.graph(b.node(ops.FullyConnected(), (x, w, None), WIDE))
 
 
+def constant_net(seed: int = 0) -> Graph:
+    """A row of constants, before what it is added to; a tensor added to itself; a mean."""
+    b = GraphBuilder("constant", seed)
+    x = b.input((1, 4, 4, 3), per_tensor(0.02, 3), name="image")
+    x = b.conv(x, 4, (1, 1), quant=per_tensor(0.05, -9))
+    row = b.random_const((1, 1, 4, 4), per_tensor(0.03, 4))
+    x = b.node(ops.Add(activation=Activation.RELU6), (row, x), per_tensor(0.05, -128))
+    x = b.node(ops.Add(), (x, x), per_tensor(0.1, -128))
+    x = b.node(ops.Mean(axes=(1, 2)), (x,), per_tensor(0.05, -100))
+    return b.graph(b.dense(x, 3, quant=WIDE))
+
+
 def image(graph: Graph, seed: int = 0) -> dict[str, Array]:
     """A random input."""
     (name,) = graph.inputs

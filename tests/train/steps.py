@@ -10,6 +10,7 @@ from tinyml.train import calls, reference
 from tinyml.train import program as pr
 from tinyml.train.autodiff import TARGET
 from tinyml.train.calls import Call, NodeCall, TrainCall
+from tinyml.train.network import network
 from tinyml.train.program import Element, Program
 from tinyml.train.tail import Tail
 
@@ -29,13 +30,13 @@ class Machine:
 
     def __init__(self, run: Runner, tail: Tail, program: Program, rate: float, seed: int) -> None:
         self.run, self.tail, self.program = run, tail, program
+        self.network = network(tail, program.precision)
         self.rate, self.seed, self.number = rate, seed, 0
         self.memory: dict[str, bytes] = {}
         self.executed: list[str] = []
 
     def execute(self, step: pr.Step) -> None:
-        for call in calls.bind_step(self.tail, self.program, step):
-            self.call(call)
+        self.call(calls.bind_step(self.network, self.program, step))
 
     def call(self, call: Call) -> None:
         if isinstance(call, NodeCall):

@@ -1,5 +1,6 @@
 """Firmware that learns: the same bits as the host reference, in the memory that was planned."""
 
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -12,9 +13,9 @@ from tests.link.faults import Fault, FaultyStream
 from tests.support.kernel_build import SANITIZE, STRICT, gcc
 from tests.support.models import model_path
 from tests.support.tflite_writer import write
-from tests.train.nets import chain_net, residual_net
+from tests.train.nets import chain_net, constant_net, residual_net
 from tinyml import pipeline
-from tinyml.emit import open_project
+from tinyml.emit import Project, open_project
 from tinyml.errors import ModelError
 from tinyml.ir.graph import Graph
 from tinyml.link import Client, Lesson
@@ -44,8 +45,11 @@ def built(folder: Path, graph: Graph, board: str, **asked: Any) -> Path:
         {"train": "last=7", "filter": "2"},
         {"train": "last=5", "optimizer": "momentum", "batch": 2, "update": "channels=1/2"},
         {"train": "last=2", "filter": "2", "classes": 5, "update": "bias"},
+        {"train": "last=7", "filter": "2", "precision": "float32"},
+        {"train": "last=5", "optimizer": "momentum", "batch": 2, "precision": "float32"},
+        {"train": "last=1", "classes": 5, "update": "channels=1/2", "precision": "float32"},
     ],
-    ids=["filtered", "momentum", "classes"],
+    ids=["filtered", "momentum", "classes", "real", "real momentum", "real classes"],
 )
 def test_every_operator(tmp_path: Path, asked: dict[str, Any]) -> None:
     """Convolutions, pools, add, concatenation, mean, dense layers, on the host."""
@@ -57,14 +61,23 @@ def test_every_operator(tmp_path: Path, asked: dict[str, Any]) -> None:
     assert pipeline.verify(project, inputs=3).bit_exact
 
 
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_constants_that_are_no_weights(tmp_path: Path, precision: str) -> None:
+    """They stay in flash, in step and inference, wherever they stand."""
+    project = built(tmp_path, constant_net(), "host", train="last=2", precision=precision)
+    assert pipeline.verify_learning(project, steps=3).bit_exact
+    assert pipeline.verify(project, inputs=2).bit_exact
+
+
 @pytest.mark.parametrize(
     "asked",
     [
         {"train": "last=5", "filter": "2"},
         {"train": "last=4", "filter": "3", "loss": "mse"},
         {"train": "last=3", "filter": "2", "update": "full,LAST:bias", "batch": 3},
+        {"train": "last=5", "filter": "2", "precision": "float32"},
     ],
-    ids=["shares", "squares", "mixed"],
+    ids=["shares", "squares", "mixed", "real"],
 )
 def test_on_a_cortex_m4(tmp_path: Path, asked: dict[str, Any]) -> None:
     """Neighbours that hand each other patches, with two losses."""
@@ -74,6 +87,21 @@ def test_on_a_cortex_m4(tmp_path: Path, asked: dict[str, Any]) -> None:
     assert report.parameters_changed
     assert 0 <= report.arena_bytes - report.arena_bytes_touched < 8
     assert report.stack_bytes_used > 0
+    instructions = _float_instructions(open_project(project))
+    assert {"vmul.f32", "vadd.f32"} <= instructions
+    assert not {name for name in instructions if re.match("vfn?m", name)}
+
+
+def _float_instructions(project: Project) -> set[str]:
+    """Those of single precision in the firmware, which calls no function for such arithmetic."""
+    elf = str(elf_path(project))
+
+    def said(tool: str, *arguments: str) -> str:
+        command = [f"arm-none-eabi-{tool}", *arguments, elf]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    assert not re.findall(r"__aeabi_(?:f|[iu]l?2f)\w+", said("nm"))
+    return set(re.findall(r"\bv\w+\.f32", said("objdump", "-d")))
 
 
 def test_a_keyword_network_on_a_cortex_m4(tmp_path: Path) -> None:

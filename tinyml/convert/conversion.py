@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyml import importers
-from tinyml.convert.formats import TFLITE, Format, format_of, require
+from tinyml.convert.formats import KERAS, TFLITE, Format, format_of, require
 from tinyml.convert.job import ConvertJob
 from tinyml.convert.process import run_worker
 from tinyml.data import Dataset, parse_pixels, read_dataset
@@ -28,9 +28,11 @@ class ConvertOptions:
     """The most samples to take, evenly spread."""
     int16x8: bool = False
     """int16 activations, in place of int8."""
+    equalize: bool = False
+    """Equalise the weights of a Keras model first, and correct biases."""
 
     def __post_init__(self) -> None:
-        if self.data is None and (self.pixels or self.limit or self.int16x8):
+        if self.data is None and (self.pixels or self.limit or self.int16x8 or self.equalize):
             raise ModelError("nothing is quantised without samples", hint="--data SAMPLES")
         if self.pixels is not None:
             parse_pixels(self.pixels)
@@ -72,6 +74,11 @@ def converted_bytes(model: Path, options: ConvertOptions) -> tuple[bytes, bytes]
         raise ModelError(
             f"quantising '{model}' needs samples of its inputs",
             hint="--data samples.npz, or a folder of .npy files or images: about a hundred",
+        )
+    if options.equalize and format_of(model) is not KERAS:
+        raise UnsupportedError(
+            f"equalising is for Keras models, and '{model}' is one of {format_of(model).name}",
+            hint="leave out --equalize",
         )
     found = _checked(model)
     _read(options)  # bad data is found before a converter has taken its time
@@ -117,6 +124,7 @@ def _run(model: Path, found: Format, options: ConvertOptions) -> tuple[bytes | N
             pixels=None if options.pixels is None else parse_pixels(options.pixels),
             limit=options.limit,
             int16x8=options.int16x8,
+            equalize=options.equalize,
         )
         run_worker(job, f"{found.name} model '{model}' cannot be converted")
         return quantised.read_bytes() if options.data else None, floats.read_bytes()

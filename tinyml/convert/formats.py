@@ -58,6 +58,6 @@ def require(format_: Format) -> None:
     missing = [name for name in format_.modules if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingToolError(
-            f"converting {format_.name} models needs {' and '.join(missing)}, not installed here",
+            f"{format_.name} models need {' and '.join(missing)}, not installed here",
             hint=f"pip install 'tinyml[{format_.extra}]'",
         )

@@ -21,6 +21,8 @@ class ConvertJob:
     pixels: tuple[float, float] | None
     limit: int | None
     int16x8: bool
+    equalize: bool
+    """Equalise the weights of a Keras model first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,27 @@ class RunJob:
     """The .npz to write: an array [n, ...] for each tensor, by its index in the file."""
     tensors: tuple[int, ...]
     """Which ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZooJob:
+    """A network of the zoo to build, and to train where there is data."""
+
+    name: str
+    """Of a `zoo.catalog.Entry`."""
+    out: str
+    """The .keras file to write."""
+    facts_out: str
+    """The JSON file of figures to write."""
+    samples_out: str
+    """The .npz of drawn inputs to write where there is no data."""
+    size: int | None
+    classes: int | None
+    alpha: float | None
+    seed: int
+    data: str | None
+    pixels: tuple[float, float] | None
+    epochs: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

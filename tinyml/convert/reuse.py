@@ -20,7 +20,8 @@ def fingerprint(model: Path, options: ConvertOptions) -> str:
     """SHA-256 over all that a conversion depends on: contents, options, versions of packages."""
     digest = hashlib.sha256()
     versions = {name: _version(name) for name in format_of(model).modules}
-    facts = [__version__, versions, options.pixels, options.limit, options.int16x8]
+    chosen = [options.pixels, options.limit, options.int16x8, options.equalize]
+    facts = [__version__, versions, *chosen]
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for root in (model, options.data):
         for path in [] if root is None else _files(root):

@@ -11,15 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from tinyml.convert.job import Exported, Recipe
-from tinyml.data import plain_name
+from tinyml.data import Dataset, fit, plain_name
 from tinyml.errors import ModelError
 from tinyml.importers.tflite import read_inputs
+from tinyml.ir.graph import DType, Tensor
 
 _SIGNATURE = "serving_default"
 
 
-def from_keras(model: Path, scratch: Path) -> Exported:
-    """A .keras or .h5 file, with a batch of 1."""
+def from_keras(model: Path, scratch: Path, equalising: Dataset | None = None) -> Exported:
+    """A .keras or .h5 file, with a batch of 1; weights equalised where there are samples for it."""
     import keras
 
     network = keras.saving.load_model(model, compile=False)
@@ -28,8 +29,26 @@ def from_keras(model: Path, scratch: Path) -> Exported:
             f"'{model}' does not say what its inputs are",
             hint="call the model once, or begin it with keras.Input, before it is saved",
         )
+    if equalising is not None:
+        from tinyml.convert.equalize import equalised
+
+        inputs = [
+            Tensor(each.name, (1, *each.shape[1:]), DType(str(each.dtype)))
+            for each in network.inputs
+        ]
+        network = equalised(network, fit(equalising, inputs))
     specs = [tf.TensorSpec([1, *x.shape[1:]], x.dtype, name=x.name) for x in network.inputs]
-    network.export(scratch, format="tf_saved_model", input_signature=specs, verbose=False)
+
+    def serve(*arrays: Any) -> Any:
+        # Said to every layer: of its own accord Keras takes what follows a Resizing layer, or
+        # another that prepares data, for training.
+        packed = keras.tree.pack_sequence_as(network.input, arrays)
+        return network(arrays[0] if len(arrays) == 1 else packed, training=False)
+
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint(_SIGNATURE, serve, specs)
+    archive.write_out(scratch, verbose=False)
     return from_saved_model(scratch, scratch)
 
 

@@ -9,21 +9,22 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinyml.convert import formats
-from tinyml.convert.job import ConvertJob, Exported, Recipe, RunJob
-from tinyml.data import fit, read_dataset
+from tinyml.convert.job import ConvertJob, Exported, Recipe, RunJob, ZooJob
+from tinyml.data import Dataset, fit, read_dataset
 from tinyml.errors import TinymlError
 from tinyml.importers.tflite import read_inputs
 
 Exporter = Callable[[Path, Path], Exported]
 
 
-def _exporter(name: str) -> Exporter:
+def _exporter(name: str, equalising: Dataset | None) -> Exporter:
     """What reads a format; each loads only the packages that it needs."""
     if name in (formats.TORCH.name, formats.TFLITE.name):
         from tinyml.convert import litert_models
@@ -32,20 +33,23 @@ def _exporter(name: str) -> Exporter:
         return litert_models.from_torch if torch else litert_models.from_tflite
     from tinyml.convert import tf_models
 
-    return {
-        formats.KERAS.name: tf_models.from_keras,
+    known: dict[str, Exporter] = {
+        formats.KERAS.name: partial(tf_models.from_keras, equalising=equalising),
         formats.SAVED_MODEL.name: tf_models.from_saved_model,
         formats.ONNX.name: tf_models.from_onnx,
-    }[name]
+    }
+    return known[name]
 
 
 def _convert(job: ConvertJob) -> None:
     with tempfile.TemporaryDirectory(prefix="tinyml-") as scratch:
-        exported = _exporter(job.format)(Path(job.model), Path(scratch))
+        data = None if job.data is None else read_dataset(Path(job.data), job.pixels)
+        data = None if data is None else data.take(job.limit)
+        exporter = _exporter(job.format, data if job.equalize else None)
+        exported = exporter(Path(job.model), Path(scratch))
         inputs = read_inputs(exported.content, Path(job.model).stem)
         Path(job.float_out).write_bytes(exported.content)
-        if job.quantised_out is not None and job.data is not None:
-            data = read_dataset(Path(job.data), job.pixels).take(job.limit)
+        if job.quantised_out is not None and data is not None:
             recipe = Recipe(fit(data, inputs), job.int16x8)
             Path(job.quantised_out).write_bytes(exported.quantise(recipe))
 
@@ -75,14 +79,24 @@ def _run(job: RunJob) -> None:
     np.savez(job.outputs, **arrays_out)
 
 
+def _zoo(job: ZooJob) -> None:
+    from tinyml.zoo import work
+
+    work.run(job)
+
+
+_TASKS: dict[str, Callable[[dict[str, Any]], None]] = {
+    ConvertJob.__name__: lambda values: _convert(ConvertJob(**values)),
+    RunJob.__name__: lambda values: _run(RunJob(**values)),
+    ZooJob.__name__: lambda values: _zoo(ZooJob(**values)),
+}
+
+
 def main(job_path: str, answer_path: str) -> int:
     """Does one job; the exit status is 0 whenever there is an answer."""
     values = json.loads(Path(job_path).read_text())
     try:
-        if values.pop("task") == RunJob.__name__:
-            _run(RunJob(**values))
-        else:
-            _convert(ConvertJob(**values))
+        _TASKS[values.pop("task")](values)
         answer: dict[str, str] = {}
     except TinymlError as error:
         answer = {"kind": type(error).__name__, "what": error.what, "hint": error.hint}

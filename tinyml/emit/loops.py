@@ -324,9 +324,11 @@ def _rows(
 def _whole_call(ctx: Context, loop: WholeCall) -> Driven:
     inputs, outputs = loop.input_ctypes, loop.output_ctypes
     count = len(inputs) + len(loop.constants)
+    graph = ctx.plan.graph
+    passed = [graph.tensors[name] for name in loop.passed(graph, ctx.node)]
     pointers = [
         PointerView(numbered("in", i, count), f"const {ctype}", ctx.whole(tensor))
-        for i, (ctype, tensor) in enumerate(zip(inputs, ctx.activations, strict=True))
+        for i, (ctype, tensor) in enumerate(zip(inputs, passed, strict=True))
     ]
     arguments = [*ctx.parameters, *(pointer.name for pointer in pointers)]
     for i, table in enumerate(loop.constants, start=len(inputs)):

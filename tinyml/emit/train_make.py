@@ -64,14 +64,14 @@ def train_view(plan: TrainPlan, tables: TablePool, *, name: str = "") -> TrainVi
         input_offset=step.memory.offset_of(source.name),
         target_ctype=ctype(target.element),
         target_bytes=target.nbytes,
-        classes=made.tail.graph.tensors[made.tail.logits].size if of_labels else 0,
+        classes=made.network.logits.size if of_labels else 0,
         loss=program.loss.kind.value,
         segments=segments,
         observed=sum(
             1 if isinstance(each, CallView) else sum(len(op.results) for op in each.ops)
             for each in segments
         ),
-        first=len(made.tail.backbone.nodes),
+        first=len(made.network.backbone.nodes),
         schedule=struct_view(schedule_struct(program), maker.no_table),
         train_step=call(
             f"tinyml_status {prefix}_train_step", [*sample, "float rate", "float *loss"], "", 2
@@ -190,7 +190,7 @@ class _Maker:
         if lasting is not None:
             return lasting
         if buffer.role is Role.PARAMETER:
-            return table(raw(self.plan.timeline.tail.head.tensors[pointer.buffer]), "frozen")
+            return table(raw(self.plan.timeline.network.graph.tensors[pointer.buffer]), "frozen")
         const = "const " if pointer.access is Access.READ else ""
         return f"({const}{ctype(buffer.element)} *)({self.address(moment, pointer.buffer)})"
 

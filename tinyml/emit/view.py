@@ -15,15 +15,17 @@ from tinyml.emit.places import banked, home, place
 from tinyml.emit.rooms import constants_room
 from tinyml.emit.rows import StreamedRows, streamed_rows
 from tinyml.emit.segments import SegmentView, segment_views
+from tinyml.emit.states import StateView, state_views
 from tinyml.emit.tables import TablePool, TableView
 from tinyml.emit.train_view import TrainView
 from tinyml.errors import UnsupportedError
 from tinyml.ir.graph import Graph, Node, Tensor
 from tinyml.kernels.site import CTYPES
 from tinyml.memory.plan import MemoryPlan
+from tinyml.memory.values import state_bytes
 from tinyml.planning import Plan
 
-RUNTIME_VERSION = 5
+RUNTIME_VERSION = 6
 """What generated code expects of TINYML_RUNTIME_VERSION."""
 
 _FUNCTIONS = ("init", "input", "output", "invoke", "push_row", "reset", "pull", "info")
@@ -85,6 +87,7 @@ class ModelView:
     push_row: tuple[str, ...]
     """The same of a model whose input comes row by row; so is `reset`."""
     reset: tuple[str, ...]
+    """Also of one that keeps something from one invoke to the next."""
     pull: tuple[str, ...]
     """The same of a model that reads its input through a callback."""
     invoke_pull: tuple[str, ...]
@@ -93,6 +96,9 @@ class ModelView:
     """How the only input comes, if in pieces."""
     inputs: tuple[EndpointView, ...]
     outputs: tuple[EndpointView, ...]
+    states: tuple[StateView, ...]
+    state_bytes: int
+    """Of the arena, at its beginning unless it is divided."""
     buffers: tuple[str, ...]
     segments: tuple[SegmentView, ...]
     tables: tuple[TableView, ...]
@@ -245,6 +251,8 @@ def model_view(
         feed=feed,
         inputs=inputs,
         outputs=outputs,
+        states=state_views(plan, tables),
+        state_bytes=state_bytes(graph),
         buffers=_arena_map(plan, producers, streamed),
         segments=segments,
         tables=tables.views(constants_room(len(ops), board)),

@@ -15,6 +15,7 @@ from tinyml.importers.names import Namer, node_name, printable
 from tinyml.importers.shapes import shape_value
 from tinyml.importers.tflite_file import FileGraph, FileOperator, read_file
 from tinyml.importers.tflite_ops import RESOLVERS
+from tinyml.importers.tflite_states import VARIABLES, StateError, States
 from tinyml.importers.tflite_tensors import Unusable, tensors_of
 from tinyml.ir.check import check
 from tinyml.ir.graph import Graph, Node, Tensor
@@ -27,6 +28,9 @@ _QUANTISE = (
     "TFLiteConverter with a representative_dataset and supported_ops = [TFLITE_BUILTINS_INT8]"
 )
 _REPLACE = "replace these operators in the model, or leave them to the application"
+
+OPERATORS = tuple(sorted((*RESOLVERS, *VARIABLES)))
+"""Every operator that is taken."""
 
 _Tensors = Mapping[int, Tensor | Unusable]
 
@@ -66,27 +70,37 @@ def _graph(file: FileGraph, name: str) -> Graph:
     tensors = tensors_of(file)
     namer = Namer()
     found: list[Node | UnsupportedOp] = []
+    states = States(file, tensors, lambda operator, *where: _node(operator, *where, namer=namer))
     for operator in file.operators:
+        if operator.kind in VARIABLES and not operator.is_custom:
+            found += states.variable(operator, namer)
+            continue
         value = shape_value(operator, tensors)
         if value is None or operator.outputs[0] in file.outputs:
-            found.append(_node(operator, file, tensors, namer))
+            found.append(_node(operator, file, tensors, states, namer=namer))
         else:
             index = operator.outputs[0]
             tensor = tensors[index]
             assert isinstance(tensor, Tensor)
             tensors[index] = replace(tensor, data=value)
+    found += states.assignments(namer, [item for item in found if isinstance(item, Node)])
     _refuse([item for item in found if isinstance(item, UnsupportedOp)], len(found))
-    if file.subgraphs > 1:
+    if len(states.once) < len(file.others):
         raise UnsupportedError(
-            f"the file has {file.subgraphs} subgraphs", hint="export it with a single signature"
+            f"the file has {len(file.others) + 1} subgraphs",
+            hint="export it with a single signature",
         )
+    known = {tensor.name: tensor for tensor in tensors.values() if isinstance(tensor, Tensor)}
     graph = Graph(
         name=name,
-        tensors={tensor.name: tensor for tensor in tensors.values() if isinstance(tensor, Tensor)},
+        tensors={**known, **states.added},
         nodes=(),
         inputs=_names(file.inputs, tensors),
         outputs=_names(file.outputs, tensors),
-    ).rebuilt(tuple(item for item in found if isinstance(item, Node)))
+    )
+    graph = replace(graph, states=tuple(states.found.values())).rebuilt(
+        tuple(item for item in found if isinstance(item, Node))
+    )
     check(graph)
     scales = [_unsuitable_scales(graph, node) for node in graph.nodes]
     _refuse([item for item in scales if item is not None], len(found))
@@ -115,7 +129,7 @@ def _names(indices: Sequence[int], tensors: _Tensors) -> tuple[str, ...]:
 
 
 def _node(
-    operator: FileOperator, file: FileGraph, tensors: _Tensors, namer: Namer
+    operator: FileOperator, file: FileGraph, tensors: _Tensors, states: States, *, namer: Namer
 ) -> Node | UnsupportedOp:
     inputs = [None if index == -1 else tensors[index] for index in operator.inputs]
     outputs = [tensors[index] for index in operator.outputs]
@@ -149,14 +163,18 @@ def _node(
     except RefusalError as error:
         return refused(str(error))
     operands = completed(op, call.kept(kept))
-    reason = misfit(op, operands, call.results)
+    try:
+        results = (*call.results, *states.updates(op, operator, operands))
+    except StateError as error:
+        return refused(_FLOAT if is_float else str(error))
+    reason = misfit(op, operands, results)
     if reason is not None:
         return refused(_FLOAT if is_float else reason)
     return Node(
         name=namer(node_name(call.results[0].name, operator.kind)),
         op=op,
         inputs=tuple(None if operand is None else operand.name for operand in operands),
-        outputs=tuple(result.name for result in call.results),
+        outputs=tuple(result.name for result in results),
     )
 
 

@@ -4,7 +4,7 @@ Knows the file format (tables, indices, where constant data lies) and nothing of
 operators mean. The schema is that of the `tflite` package, whose accessors it uses.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tflite
@@ -29,6 +29,7 @@ _OPTIONS: Schema = {
     "AddOptions": _fields(_BYTE),
     "ArgMaxOptions": _fields(_BYTE),
     "BatchMatMulOptions": _fields(_BYTE, _BYTE, _BYTE),
+    "CallOnceOptions": _fields(_INT),
     "ConcatenationOptions": _fields(_INT, _BYTE),
     "Conv2DOptions": _fields(_BYTE, _INT, _INT, _BYTE, _INT, _INT),
     "DepthToSpaceOptions": _fields(_INT),
@@ -43,6 +44,7 @@ _OPTIONS: Schema = {
     "ReshapeOptions": _fields(_INTS),
     "ResizeBilinearOptions": {2: _BYTE, 3: _BYTE},
     "ResizeNearestNeighborOptions": _fields(_BYTE, _BYTE),
+    "SVDFOptions": _fields(_INT, _BYTE),
     "SoftmaxOptions": _fields(_INT),
     "SpaceToDepthOptions": _fields(_INT),
     "SplitOptions": _fields(_INT),
@@ -51,7 +53,9 @@ _OPTIONS: Schema = {
     "StridedSliceOptions": _fields(_INT, _INT, _INT, _INT, _INT, _BYTE),
     "SubOptions": _fields(_BYTE),
     "TransposeConvOptions": _fields(_BYTE, _INT, _INT, _BYTE),
+    "UnidirectionalSequenceLSTMOptions": _fields(_BYTE, _INT, _INT, _BYTE, _BYTE, _BYTE),
     "UnpackOptions": _fields(_INT, _INT),
+    "VarHandleOptions": _fields(_STRING, _STRING),
 }
 """The option tables that are read, with the sizes of their fields."""
 
@@ -113,6 +117,8 @@ class FileTensor:
     data: memoryview | None
     oddity: str
     """Why the tensor cannot be used whatever reads it; empty when nothing is odd."""
+    is_variable: bool
+    """Whether it keeps its value between runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,28 +138,35 @@ class FileOperator:
 
 @dataclass(frozen=True, slots=True)
 class FileGraph:
-    """The first subgraph of a file; every index in it is in range."""
+    """A subgraph of a file; every index in it is in range."""
 
     tensors: tuple[FileTensor, ...]
     operators: tuple[FileOperator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    subgraphs: int
-    """How many subgraphs the file has."""
+    others: tuple["FileGraph", ...] = ()
+    """Of the first subgraph: those after it."""
 
 
 def read_file(data: bytes) -> FileGraph:
-    """Verifies and reads a .tflite file; ModelError when it is damaged."""
+    """Verifies and reads a .tflite file, its first subgraph with the others; ModelError when it is
+    damaged."""
     verify(data, _IDENTIFIER, _SCHEMA, "Model")
     model = tflite.Model.GetRootAs(data, 0)
     if model.Version() != _VERSION:
         raise ModelError(f"schema version {model.Version()}, expected {_VERSION}")
     if not model.SubgraphsLength():
         raise ModelError("the file has no subgraph")
-    subgraph = model.Subgraphs(0)
     buffers = _Buffers(data, model)
-    tensors = tuple(_tensor(subgraph.Tensors(i), buffers) for i in range(subgraph.TensorsLength()))
     codes = [_code(model.OperatorCodes(i)) for i in range(model.OperatorCodesLength())]
+    first, *others = (
+        _subgraph(model.Subgraphs(i), buffers, codes) for i in range(model.SubgraphsLength())
+    )
+    return replace(first, others=tuple(others))
+
+
+def _subgraph(subgraph: Any, buffers: "_Buffers", codes: list[tuple[str, bool]]) -> FileGraph:
+    tensors = tuple(_tensor(subgraph.Tensors(i), buffers) for i in range(subgraph.TensorsLength()))
     count = len(tensors)
     return FileGraph(
         tensors=tensors,
@@ -163,7 +176,6 @@ def read_file(data: bytes) -> FileGraph:
         ),
         inputs=_indices(subgraph, "Inputs", 0, count),
         outputs=_indices(subgraph, "Outputs", 0, count),
-        subgraphs=model.SubgraphsLength(),
     )
 
 
@@ -211,8 +223,6 @@ def _tensor(tensor: Any, buffers: _Buffers) -> FileTensor:
     quant, oddity = tensor.Quantization(), ""
     if tensor.Sparsity() is not None:
         oddity = "is sparse"
-    elif tensor.IsVariable():
-        oddity = "is a variable that keeps its value between runs"
     elif quant is not None and quant.DetailsType():
         oddity = "has a custom quantisation"
     elif tensor._tab.Offset(4 + 2 * _EXTERNAL_BUFFER_SLOT):
@@ -225,6 +235,7 @@ def _tensor(tensor: Any, buffers: _Buffers) -> FileTensor:
         quant=_quant(quant),
         data=buffers[tensor.Buffer()],
         oddity=oddity,
+        is_variable=bool(tensor.IsVariable()),
     )
 
 

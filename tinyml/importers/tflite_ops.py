@@ -11,7 +11,7 @@ import tflite
 from tinyml.importers import tflite_moves
 from tinyml.importers.call import Call, RefusalError, Resolved, Resolver
 from tinyml.ir import ops
-from tinyml.ir.graph import Shape
+from tinyml.ir.graph import DType, Shape
 
 
 def _same_pads(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -148,6 +148,31 @@ def _arg(kind: type[ops.ArgMax] | type[ops.ArgMin]) -> Resolver:
     return resolver
 
 
+_LSTM_LEFT_OUT = (*range(9, 12), 16, 17, *range(20, 24))
+"""Operands of an LSTM of a kind that TFLite Micro does not have: peepholes, projection, norms."""
+
+
+def _svdf(call: Call) -> Resolved:
+    """TFLite Micro does not look at the fused activation of integer forms: their range clamps."""
+    return ops.Svdf(call.options.Rank()), call.all_operands()
+
+
+def _lstm(call: Call) -> Resolved:
+    options = call.options
+    if len(call.operands) != 24:
+        raise call.damaged(f"has {len(call.operands)} operands, not 24")
+    if any(call.operands[i] is not None for i in _LSTM_LEFT_OUT):
+        raise RefusalError("peepholes, projection and layer normalisation are not supported")
+    if call.tensor(19).dtype is DType.INT16 and options.FusedActivationFunction() != _TANH:
+        raise RefusalError("its fused activation is not TANH")
+    clip = call.finite(options.CellClip(), "cell clip")
+    if clip < 0:
+        raise call.damaged(f"its cell clip is {clip}")
+    return ops.Lstm(bool(options.TimeMajor()), clip), (0, *range(1, 9), *range(12, 16), 18, 19)
+
+
+_TANH = tflite.ActivationFunctionType.TANH
+
 RESOLVERS: dict[str, tuple[str | None, Resolver]] = {
     "ABS": (None, _plain(ops.Abs())),
     "ADD": ("AddOptions", _arithmetic(ops.Add)),
@@ -209,9 +234,11 @@ RESOLVERS: dict[str, tuple[str | None, Resolver]] = {
     "SQUEEZE": ("SqueezeOptions", tflite_moves.squeeze),
     "STRIDED_SLICE": ("StridedSliceOptions", tflite_moves.strided_slice),
     "SUB": ("SubOptions", _arithmetic(ops.Sub)),
+    "SVDF": ("SVDFOptions", _svdf),
     "TANH": (None, _plain(ops.Tanh())),
     "TRANSPOSE": (None, tflite_moves.transpose),
     "TRANSPOSE_CONV": ("TransposeConvOptions", _transpose_conv),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("UnidirectionalSequenceLSTMOptions", _lstm),
     "UNPACK": ("UnpackOptions", tflite_moves.unpack),
 }
 """TFLite's name -> the options table that the operator must have, and its resolver."""

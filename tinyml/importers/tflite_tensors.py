@@ -43,7 +43,7 @@ def tensors_of(file: FileGraph) -> dict[int, Tensor | Unusable]:
 
 
 def _used(file: FileGraph) -> Iterable[int]:
-    used = {*file.inputs, *file.outputs}
+    used: set[int] = {*file.inputs, *file.outputs}
     for operator in file.operators:
         used.update(operator.inputs, operator.outputs)
     return used - {-1}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tinyml.errors import GraphError
-from tinyml.ir.graph import DType, Graph, Node, Quant, Tensor
+from tinyml.ir.graph import DType, Graph, Node, Quant, Tensor, updated
 from tinyml.ir.operands import misfit
 
 _MAX_RANK = 6
@@ -18,7 +18,7 @@ def check(graph: Graph) -> None:
     """Raises GraphError unless `graph` keeps every rule of the IR.
 
     Names are unique and refer to tensors that are there; every tensor is a graph
-    input, a constant, or the result of exactly one node that comes before all that
+    input, a state, a constant, or the result of exactly one node that comes before all that
     read it; shapes are what the ops infer; types, constants and quantisations are
     what the ops take; constants are read-only arrays of the declared type and shape.
     """
@@ -27,7 +27,8 @@ def check(graph: Graph) -> None:
             raise GraphError(f"tensor '{tensor.name}' is listed under the name '{name}'")
         check_tensor(tensor)
     _check_names(graph)
-    computed = set(graph.inputs)
+    _check_states(graph)
+    computed = set(graph.sources)
     for node in graph.nodes:
         _check_node(graph, node, computed)
         computed.update(node.outputs)
@@ -55,6 +56,42 @@ def _check_names(graph: Graph) -> None:
         for found in (*node.inputs, *node.outputs):
             if found is not None and found not in graph.tensors:
                 raise _broken(node, f"tensor '{found}' is not in the graph")
+
+
+def _check_states(graph: Graph) -> None:
+    """Each is changed once, by a node that says so, after all that read it; no node reads it
+    changed, nor does the application."""
+    producers, consumers = graph.producers(), graph.consumers()
+    position = {node.name: at for at, node in enumerate(graph.nodes)}
+    names = [name for state in graph.states for name in (state.before, state.after)]
+    for name in _repeated((*graph.inputs, *graph.outputs, *names)):
+        if name in names:
+            raise GraphError(f"tensor '{name}' of a state has another use")
+    for state in graph.states:
+        for name in (state.before, state.after):
+            if name not in graph.tensors:
+                raise GraphError(f"'{name}' of a state is not a tensor of the graph")
+        before, after = graph.tensors[state.before], graph.tensors[state.after]
+        shape, dtype = before.shape, before.dtype
+        if (after.shape, after.dtype) != (shape, dtype) or before.is_const or after.is_const:
+            raise GraphError(f"'{after.name}' cannot be what state '{before.name}' becomes")
+        if (state.initial.shape, state.initial.dtype) != (shape, dtype.numpy):
+            raise GraphError(f"state '{before.name}' does not begin as {dtype.value} {shape}")
+        if state.initial.flags.writeable:
+            raise GraphError(f"what state '{before.name}' begins with is writable")
+        writer = producers.get(state.after)
+        if writer is None or (state.before, state.after) not in updated(writer):
+            raise GraphError(f"no node makes '{after.name}' of state '{before.name}'")
+        if consumers[state.after]:
+            raise _broken(consumers[state.after][0], f"reads '{state.after}', a state's last value")
+        for reader in consumers[state.before]:
+            if position[reader.name] > position[writer.name]:
+                raise _broken(reader, f"reads state '{before.name}' after it has changed")
+    changed = {state.after for state in graph.states}
+    for node in graph.nodes:
+        for name, result in updated(node):
+            if result not in changed:
+                raise _broken(node, f"changes '{name}', which is no state")
 
 
 def _repeated(names: Iterable[str]) -> Iterable[str]:

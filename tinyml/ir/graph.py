@@ -122,18 +122,53 @@ class Node:
         return output
 
 
+def updated(node: Node) -> tuple[tuple[str, str], ...]:
+    """The states that `node` changes: the operand, and the result that it becomes."""
+    operands = [node.inputs[position] for position in node.op.updates]
+    results = node.outputs[len(node.outputs) - len(operands) :]
+    return tuple((a, b) for a, b in zip(operands, results, strict=True) if a is not None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """Bytes that last from one invocation to the next.
+
+    Tensor `before` has them as the invocation finds them, `after` as it leaves them: of the same
+    shape and type, computed by the one node that changes them (`Op.updates`), and read by none.
+    """
+
+    before: str
+    after: str
+    initial: Array
+    """What `before` is in the first invocation, and in the first after a reset (read-only)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """A network: nodes in a valid execution order, tensors by name."""
+    """A network: nodes in a valid execution order, tensors by name.
+
+    Whatever reads a state comes before the node that changes it, as both lie in the same bytes.
+    """
 
     name: str
     tensors: Mapping[str, Tensor] = field(repr=False)
     nodes: tuple[Node, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    states: tuple[State, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors that are there before the first node runs: inputs and states."""
+        return (*self.inputs, *(state.before for state in self.states))
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """The tensors that are wanted after the last node: outputs and states."""
+        return (*self.outputs, *(state.after for state in self.states))
 
     def operands(self, node: Node) -> tuple[Tensor | None, ...]:
         """The input tensors of `node`, None where an optional one is absent."""
@@ -169,10 +204,15 @@ class Graph:
     def rebuilt(
         self, nodes: tuple[Node, ...], tensors: Mapping[str, Tensor] | None = None
     ) -> "Graph":
-        """A copy with other nodes (and tensors), without the tensors nothing refers to."""
+        """A copy with other nodes (and tensors), without the tensors nothing refers to.
+
+        A state goes with the node that changes it.
+        """
         pool = self.tensors if tensors is None else tensors
         used = {*self.inputs, *self.outputs}
+        written = {name for node in nodes for name in node.outputs}
+        states = tuple(state for state in self.states if state.after in written)
         for node in nodes:
             used.update(n for n in (*node.inputs, *node.outputs) if n is not None)
         kept = {name: tensor for name, tensor in pool.items() if name in used}
-        return replace(self, nodes=nodes, tensors=kept)
+        return replace(self, nodes=nodes, tensors=kept, states=states)

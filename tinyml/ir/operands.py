@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from tinyml.ir import ops
 from tinyml.ir.graph import DType, Tensor
+from tinyml.ir.ops.real import InFloat32
 
 Operands = Sequence[Tensor | None]
 Results = Sequence[Tensor]
@@ -24,6 +25,8 @@ def completed(op: ops.Op, operands: Operands) -> Operands:
 
 def misfit(op: ops.Op, operands: Operands, results: Results) -> str | None:
     """Why `op` cannot work on these tensors (naming one), None when it can."""
+    if isinstance(op, InFloat32):
+        return _first([_is(t, DType.FLOAT32) for t in (*_present(operands), *results)])
     low, high = _COUNTS.get(type(op), (1, 1))
     if not (low if high == _MANY else high) <= len(operands) <= high:
         expected = f"{low}" if low == high else f"{low} to {high}"
@@ -45,6 +48,9 @@ _COUNTS: dict[type[ops.Op], tuple[int, int]] = {
     ops.Concatenation: (1, _MANY),
     ops.Pack: (1, _MANY),
     ops.Gather: (2, 2),
+    ops.AssignVariable: (2, 2),
+    ops.Svdf: (3, 5),
+    ops.Lstm: (15, 15),
     **dict.fromkeys(ops.PAIRED, (2, 2)),
 }
 """Operands that must be there, and how many there are with the optional ones, where not 1."""
@@ -228,6 +234,49 @@ def _logical(op: ops.Op, operands: Operands, results: Results) -> str | None:
     return _first([_is(t, DType.BOOL) for t in (*_present(operands), *results)])
 
 
+def _assigned(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """Any element type, one for value and variable: bytes are moved."""
+    return _first([_is(t, results[0].dtype) for t in _present(operands)])
+
+
+def _svdf(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """int8 with constant weights; those over time, and the state, are of int16 or int8."""
+    x, feature, time, bias, state = operands
+    if x is None or feature is None or time is None or state is None:
+        return "has no state"
+    y, after = results
+    return (
+        _first([_quantized(t, DType.INT8) for t in (x, feature, y)])
+        or _quantized(state, DType.INT16, DType.INT8)
+        or _quantized(time, state.dtype)
+        or _is(after, state.dtype)
+        or _constant(feature, "weights")
+        or _constant(time, "weights")
+        or _first([_symmetric(t) for t in (feature, time)])
+        or (None if bias is None else _bias(bias, time, y))
+    )
+
+
+def _lstm(op: ops.Op, operands: Operands, results: Results) -> str | None:
+    """int8 with constant int8 weights and int32 biases, and cells of int16."""
+    tensors = _present(operands)
+    weights, biases, (hidden, cell) = tensors[1:9], tensors[9:13], tensors[13:]
+    return (
+        _first([_quantized(t, DType.INT8) for t in (tensors[0], *weights, hidden, results[0])])
+        or _quantized(cell, DType.INT16)
+        or _first([_constant(t, "weights") or _symmetric(t) for t in weights])
+        or _first([_is(t, DType.INT32) or _constant(t, "bias values") for t in biases])
+        or _is(results[1], hidden.dtype)
+        or _is(results[2], cell.dtype)
+    )
+
+
+def _symmetric(weights: Tensor) -> str | None:
+    if any(weights.q.zero_points):
+        return f"weights '{weights.name}' are quantised asymmetrically (zero point not 0)"
+    return None
+
+
 def _arg_max(op: ops.Op, operands: Operands, results: Results) -> str | None:
     """int8 to int32."""
     (x,), (y,) = _present(operands), results
@@ -255,4 +304,7 @@ _RULES: dict[type[ops.Op], _Rule] = {
     ops.Dequantize: _dequantize,
     ops.ArgMax: _arg_max,
     ops.ArgMin: _arg_max,
+    ops.AssignVariable: _assigned,
+    ops.Svdf: _svdf,
+    ops.Lstm: _lstm,
 }

@@ -13,6 +13,7 @@ from tinyml.kernels import (
     bind_pool,
     bind_product,
     bind_quantize,
+    bind_recurrent,
     bind_reduce,
     bind_resize,
     bind_view,
@@ -60,6 +61,9 @@ _BINDERS: dict[type[ops.Op], Callable[[Site], KernelCall]] = {
     **dict.fromkeys((ops.ArgMax, ops.ArgMin), bind_reduce.arg),
     **dict.fromkeys((ops.ReduceMax, ops.ReduceMin), bind_reduce.extremum),
     ops.Softmax: bind_reduce.softmax,
+    ops.AssignVariable: bind_recurrent.assign,
+    ops.Svdf: bind_recurrent.svdf,
+    ops.Lstm: bind_recurrent.lstm,
 }
 
 

@@ -4,7 +4,9 @@ But for the general depthwise convolution the input's zero point is folded into 
 so that the inner loops multiply plain bytes: sum((x - z) * w) = sum(x * w) - z * sum(w).
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -58,12 +60,15 @@ def _conv_call(
     packed = kernel.isa == "dsp"
     if packed:
         rows = (dsp.in_columns if kernel.requires == "w3" else dsp.in_steps)(weights)
+    if kernel.isa == portable.MUL32:
+        rows = portable.in_pairs(weights)
     filters = _FILTERS[kernel.isa](site, params, rows)
     if kernel.requires == "1x1":
         pixel: Fields = (("in_channels", in_channels), ("stride_x", op.stride[1]), *filters)
         call = KernelCall(kernel.name, OpStruct(kernel.struct, pixel), loop)
-        if packed:
-            size, macro = 16 * dsp.steps(in_channels), f"{kernel.scratch}({in_channels})"
+        if kernel.scratch:
+            size = _conv_scratch(kernel, 1, 1, in_channels)
+            macro = f"{kernel.scratch}({in_channels})"
             call = replace(call, scratch_bytes=size, scratch_macro=macro)
         return call
     window: Fields = (
@@ -222,6 +227,12 @@ def fully_connected(site: Site) -> KernelCall:
 def _conv_scratch(kernel: Kernel, height: int, width: int, in_channels: int) -> int:
     """Bytes of scratch of a convolution with windows of this size, as its macro says."""
     taps = height * width * in_channels
+    if kernel.isa == portable.MUL32:
+        return portable.mul32_scratch(
+            height, width, in_channels, pointwise=kernel.requires == "1x1"
+        )
+    if kernel.isa == "dsp" and kernel.requires == "1x1":
+        return 16 * dsp.steps(in_channels)
     if kernel.isa == "dsp":
         return dsp.conv_scratch(height, width, in_channels, shared=kernel.requires == "w3")
     return 32 * mve.steps(taps) if kernel.isa == "mve" else 2 * taps
@@ -240,12 +251,14 @@ def _biases(
     return bias.astype(np.int32)  # modulo 2**32, like the accumulator
 
 
-def _filter_fields(site: Site, params: LinearParams, weights: npt.NDArray[np.generic]) -> Fields:
+def _filter_fields(
+    site: Site, params: LinearParams, weights: npt.NDArray[np.generic], *, stored_plus: int = 0
+) -> Fields:
     """The `tinyml_filters` member, weights in fours; `weights` has a row per channel."""
     n = weights.shape[1]
     if n >= portable.ELEMENTS:
         raise site.unsupported(site.y, f"a sum of {n} products could overflow", "split the layer")
-    fours = portable.in_fours(weights)
+    fours = portable.in_fours((weights.astype(np.int16) + stored_plus).astype(np.int8))
     return portable.filter_fields(params, _biases(site, params, weights), weights, packed=fours)
 
 
@@ -302,7 +315,12 @@ def _mve_fields(params: LinearParams, blocks: npt.NDArray[np.int32]) -> Fields:
     )
 
 
-_FILTERS = {"portable": _filter_fields, "dsp": _dsp_filter_fields, "mve": _mve_filter_fields}
+_FILTERS: Mapping[str, Callable[[Site, LinearParams, npt.NDArray[np.generic]], Fields]] = {
+    "portable": _filter_fields,
+    portable.MUL32: partial(_filter_fields, stored_plus=128),
+    "dsp": _dsp_filter_fields,
+    "mve": _mve_filter_fields,
+}
 """How instruction sets want the filters of convolutions."""
 
 

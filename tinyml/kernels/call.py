@@ -12,7 +12,8 @@ Kernels address activations as bytes. The four loop styles:
   `void k(const OP *op, const tinyml_span *span, const int8_t *const *rows,
   int8_t *out[, void *scratch])`
 * `WholeCall`: the kernel computes whole tensors:
-  `void k(const OP *op, const T *in0, ..., T *out0, ...[, void *scratch])`
+  `void k(const OP *op, const T *in0, ..., T *out0, ...[, void *scratch])`;
+  states that it changes are among the results only
 * `Accumulation`: the kernel takes in input rows one by one and then gives the result:
   `k_begin(const OP *op, int32_t *acc)`, `k_row(op, const int8_t *row, acc)`,
   `k_end(op, acc, int8_t *out)`; `acc` is the scratch.
@@ -23,6 +24,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from tinyml.ir.graph import Graph, Node
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,6 +167,14 @@ class WholeCall:
     input_ctypes: tuple[str, ...]
     output_ctypes: tuple[str, ...]
     constants: tuple[ConstArray | None, ...] = ()
+    updates: tuple[int, ...] = ()
+    """Operand positions (`Op.updates`) of states: the last results are these, in the same bytes.
+    They are none of the inputs."""
+
+    def passed(self, graph: Graph, node: Node) -> tuple[str, ...]:
+        """Names of the activations that the kernel has as inputs."""
+        changed = {node.inputs[position] for position in self.updates}
+        return tuple(name for name in graph.activations(node) if name not in changed)
 
 
 @dataclass(frozen=True, slots=True)

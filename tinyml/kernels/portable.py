@@ -1,4 +1,5 @@
-"""Filters as the portable kernels want them (`tinyml_filters`)."""
+"""Filters as the portable kernels, and those for multipliers of 32 bits, want them
+(`tinyml_filters`)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,22 @@ _EXACT, _LINE, _BENT = range(3)
 """TINYML_RESCALE_EXACT and so on"""
 
 _FOUR = 4
+
+MUL32 = "mul32"
+"""The instruction set of cores that have no SIMD and whose widest product has 32 bits."""
+
+
+def in_pairs(weights: Array) -> Array:
+    """OHWI -> [channels, n]: rows of windows of an odd number of elements get a zero."""
+    channels, height, width, in_channels = weights.shape
+    rows = weights.reshape(channels, height, width * in_channels)
+    return np.pad(rows, ((0, 0), (0, 0), (0, rows.shape[2] & 1))).reshape(channels, -1)
+
+
+def mul32_scratch(height: int, width: int, in_channels: int, *, pointwise: bool) -> int:
+    """TINYML_CONV_S8_MUL32_SCRATCH, or with `pointwise` TINYML_CONV_1X1_S8_MUL32_SCRATCH"""
+    row = width * in_channels
+    return 12 * height * ((row + 1) // 2) + (0 if pointwise else 2 * row)
 
 
 def in_fours(weights: Array) -> Array:

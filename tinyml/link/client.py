@@ -29,7 +29,7 @@ _NAME, _IDENTITY, _BUILD, _INPUT_REGIONS, _OUTPUT_REGIONS, _OUTPUT, _ARENA, _REC
 )
 _PARAMETERS, _STATE = 9, 10
 _TARGET_INPUT, _PARAMETERS_INPUT, _STATE_INPUT = 0xFFFF, 0xFFFE, 0xFFFD
-_CHECKSUMS, _STOP, _SERVED = 1, 2, 4
+_CHECKSUMS, _STOP, _SERVED, _RESUME = 1, 2, 4, 8
 
 _UNITS: Final = {1: "cycles", 2: "instructions", 3: "nanoseconds"}
 
@@ -117,6 +117,7 @@ class Client:
         stop_after: tuple[int, int] | None = None,
         stop_bytes: int = 1,
         lesson: Lesson | None = None,
+        resume: bool = False,
         progress: Progress | None = None,
     ) -> Invocation:
         """Write `inputs` (or have the target make them) and run the model on them; with `lesson`,
@@ -128,10 +129,12 @@ class Client:
         `checksums` asks for the CRC-32 of every output of every op. `stop_after`
         (op, output) ends the run as soon as `stop_bytes` bytes of that output are
         there, with the last of them still in the arena: all of them where the op runs
-        at once, a row or a part of one where it does not (see `emit.pieces`).
+        at once, a row or a part of one where it does not (see `emit.pieces`). What the model
+        keeps from one run to the next is reset before, or with `resume` as the last run left it.
         """
         data = self._data(inputs)
         options = (_CHECKSUMS if checksums else 0) | (_STOP if stop_after else 0)
+        options |= _RESUME if resume else 0
         fields = struct.pack("<BHHI", options, *(stop_after or (0, 0)), stop_bytes)
         for attempts_left in (2, 1, 0):
             try:

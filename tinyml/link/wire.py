@@ -11,7 +11,7 @@ from tinyml.errors import LinkError
 from tinyml.frame import decode, encode
 from tinyml.runners.stream import Stream
 
-PROTOCOL: Final = 6
+PROTOCOL: Final = 7
 
 HELLO, READ, WRITE, INVOKE, PAINT, MARKS, FILL, PUSH, SERVE, TRAIN = range(1, 11)
 _WANT, _BUSY, _FAULT, _ANSWER = 0x7D, 0x7E, 0x7F, 0x80

@@ -83,7 +83,7 @@ def _check_schedule(graph: Graph, schedule: Schedule) -> None:
         what = f"misses or invents {', '.join(sorted(wrong))}" if wrong else "repeats a node"
         raise PlanError(f"the schedule {what}")
     node_of = {node.name: node for node in graph.nodes}
-    known = set(graph.inputs)
+    known = set(graph.sources)
     for name in schedule.order:
         node = node_of[name]
         for operand in graph.activations(node):

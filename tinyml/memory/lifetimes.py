@@ -61,11 +61,11 @@ def lifetimes(graph: Graph, schedule: Schedule, calls: Mapping[str, KernelCall])
 
     Graph inputs are live from tick 0, where the application has written them;
     invoke consumes them, so they may be overwritten after their last use. Graph
-    outputs are live to the last tick. Every other byte is live from the first tick that
-    touches it to the last. A scratch is touched whenever its node runs; the nodes of a stream
-    or a patch, of which one runs at a time, share one, but sums that a node carries from row
-    to row have a place of their own. So have the counters of rows that last from one row
-    that the application hands over to the next.
+    outputs are live to the last tick, states from the first to the last. Every other byte is live
+    from the first tick that touches it to the last. A scratch is touched whenever its node
+    runs; the nodes of a stream or a patch, of which one runs at a time, share one, but sums that
+    a node carries from row to row have a place of their own. So have the counters of rows that
+    last from one row that the application hands over to the next.
     """
     segment_of = {
         name: index for index, segment in enumerate(schedule.segments) for name in segment.nodes

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph, Node
-from tinyml.kernels.call import Alias, InPlace, KernelCall
+from tinyml.kernels.call import Alias, InPlace, KernelCall, WholeCall
 from tinyml.memory.plan import ALIGNMENT, FEED_STATE, Buffer, MemoryPlan, scratch_name
 
 _NOTHING = 0
@@ -112,11 +112,14 @@ class Replay:
                         raise PlanError(f"'{name}' lies in more than one buffer")
 
     def load_inputs(self) -> None:
-        """The application writes all graph inputs, in any order, before anything runs."""
-        pieces = [self.whole(name) for name in dict.fromkeys(self.graph.inputs)]
+        """The application writes all graph inputs, in any order, before anything runs; states lie
+        where the invocation before has left them."""
+        pieces = [self.whole(name) for name in dict.fromkeys(self.graph.sources)]
         for a, b in combinations(pieces, 2):
             if a.touches(b):
-                raise PlanError(f"graph inputs '{a.name}' and '{b.name}' overlap")
+                both = {a.name, b.name} <= {*self.graph.inputs}
+                what = "graph inputs" if both else "a state and what else is there at first,"
+                raise PlanError(f"{what} '{a.name}' and '{b.name}' overlap")
         for written in pieces:
             self._write_whole(written)
 
@@ -141,9 +144,25 @@ class Replay:
         self.tick += 1
 
     def read_outputs(self) -> None:
-        """The application reads all graph outputs after the last tick, which is the time now."""
+        """The application reads all graph outputs after the last tick, which is the time now, and
+        the next invocation will find the states."""
         for name in self.graph.outputs:
             self.read(self.whole(name), f"the application reads output '{name}'")
+        for state in self.graph.states:
+            before, after = self.whole(state.before), self.whole(state.after)
+            self.read(after, f"the next invocation reads state '{after.name}'")
+            if before.start != after.start:
+                raise PlanError(f"'{after.name}' does not lie where state '{before.name}' is read")
+            self._check_lasting(before.home)
+
+    def _check_lasting(self, home: str) -> None:
+        """Nothing but a state ever lies where it does."""
+        own = next(buffer for buffer in self.plan.buffers if buffer.name == home)
+        start = self.plan.offsets[home]
+        for other in self.plan.buffers:
+            at = self.plan.offsets[other.name]
+            if other.name != home and at < start + own.bytes and start < at + other.bytes:
+                raise PlanError(f"buffer '{other.name}' shares bytes with state '{home}'")
 
     def check_lives(self) -> None:
         """Every buffer says exactly what of it is live when: from its first use to its last."""
@@ -245,6 +264,9 @@ class Replay:
                 if not written.touches(source):
                     continue
                 allowed = position in call.in_place and len(outputs) == 1
+                if isinstance(call.loop, WholeCall) and position in call.loop.updates:
+                    which = call.loop.updates.index(position) - len(call.loop.updates)
+                    allowed = written is outputs[which]
                 if not allowed or (written.start, written.stop) != (source.start, source.stop):
                     raise PlanError(
                         f"{who}: output '{written.name}' overwrites input"

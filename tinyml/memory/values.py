@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tinyml.errors import GraphError, PlanError
 from tinyml.ir.graph import Graph, Node
-from tinyml.kernels.call import Accumulation, Alias, KernelCall, RowLoop
+from tinyml.kernels.call import Accumulation, Alias, KernelCall, RowLoop, WholeCall
 from tinyml.memory.plan import ALIGNMENT
 from tinyml.schedule.schedule import Ring
 
@@ -27,11 +27,11 @@ class Value:
     bytes: int
     """What is stored of it: all, or as many rows as its ring holds; a multiple of `ALIGNMENT`."""
     writer: int | None
-    """The node that writes it; None for a graph input."""
+    """The node that writes it; None for a graph input or a state, which one node changes."""
     readers: frozenset[int]
     """The nodes that need it, aliases included."""
     kept: bool
-    """A graph output: it stays readable after the last step."""
+    """A graph output or a state: it stays readable after the last step."""
     overlays: tuple[int, ...]
     """The values whose very bytes its writer may overwrite with it, in operand order.
 
@@ -42,6 +42,11 @@ class Value:
 def aligned(size: int) -> int:
     """`size` rounded up to a multiple of `ALIGNMENT`."""
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def state_bytes(graph: Graph) -> int:
+    """What the states of `graph` take of the arena."""
+    return sum(aligned(graph.tensors[state.before].nbytes) for state in graph.states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ def read_rows(graph: Graph, node: Node, call: KernelCall, tensor: str) -> Rows:
 def values(
     graph: Graph, calls: Mapping[str, KernelCall], rings: Mapping[str, Ring] | None = None
 ) -> tuple[Value, ...]:
-    """The values of `graph`: its inputs first, then what its nodes write, in order.
+    """The values of `graph`: its inputs and states first, then what its nodes write, in order.
 
     Constants lie in flash and are none. GraphError where a constant would have to
     become an activation without a kernel that copies it. `rings` are the rings of a
@@ -111,7 +116,7 @@ def values(
         readers.append(set())
         overlays.append(takes)
 
-    for name in graph.inputs:
+    for name in graph.sources:
         add(name, None)
     for index, node in enumerate(graph.nodes):
         for name in graph.activations(node):
@@ -126,14 +131,24 @@ def values(
             value_of[node.output] = value_of[source]
             tensors[value_of[source]].append(node.output)
         else:
-            takes = _overlays(graph, node, calls[node.name], value_of)
+            states = dict(zip(*_updated(node, calls[node.name]), strict=True))
+            takes = () if states else _overlays(graph, node, calls[node.name], value_of)
             for name in node.outputs:
-                add(name, index, takes)
+                if name not in states:
+                    add(name, index, takes)
+                    continue
+                value_of[name] = value_of[states[name]]
+                tensors[value_of[name]].append(name)
 
     for name in graph.outputs:
         if name not in value_of:
             raise GraphError(f"graph output '{name}' is constant: no step writes it")
-    kept = {value_of[name] for name in graph.outputs}
+        if any(value_of[name] == value_of[state.before] for state in graph.states):
+            raise PlanError(
+                f"output '{name}' is a state as it was before, in whose place is what it became",
+                hint="give the output a copy of it, for instance by adding 0",
+            )
+    kept = {value_of[name] for name in graph.sinks}
 
     def stored(v: int) -> int:
         name, writer = tensors[v][0], writers[v]
@@ -168,6 +183,13 @@ def values(
         )
         for v in range(len(tensors))
     )
+
+
+def _updated(node: Node, call: KernelCall) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What states become when `node` runs, and these states."""
+    positions = call.loop.updates if isinstance(call.loop, WholeCall) else ()
+    first = len(node.outputs) - len(positions)
+    return node.outputs[first:], tuple(node.inputs[position] or "" for position in positions)
 
 
 def _overlays(

@@ -63,7 +63,7 @@ def remove_dead_channels(graph: Graph) -> Graph:
 def _staying(graph: Graph, known: Mapping[str, Constants], layers: Mapping[str, Dense]) -> Masks:
     """The fewest channels that can stay, by following demands from what must."""
     demands = [demand for node in graph.nodes for demand in _demands(graph, node, known, layers)]
-    names = dict.fromkeys(graph.inputs)
+    names = dict.fromkeys(graph.sources)
     for node in graph.nodes:
         names |= dict.fromkeys((*read_by(node), *node.outputs))
     staying = {name: np.zeros(channels(graph.tensors[name]), np.bool_) for name in names}
@@ -83,7 +83,7 @@ def _staying(graph: Graph, known: Mapping[str, Constants], layers: Mapping[str, 
 def _pinned(graph: Graph, layers: Mapping[str, Dense]) -> set[str]:
     """Tensors that stay whole."""
     weights = weights_of(graph)
-    found = {*graph.inputs, *graph.outputs}
+    found = {*graph.sources, *graph.sinks}
     for node in graph.nodes:
         names = (*read_by(node), *node.outputs)
         found.update(

@@ -97,7 +97,7 @@ def _drop_moves(graph: Graph) -> Graph:
         if tensor.dtype is not DType.INT8 or name in graph.outputs or len(readers) != 1:
             continue
         (node,) = readers
-        if node.output in graph.outputs or not _gives_map(graph, node):
+        if len(node.outputs) != 1 or node.output in graph.outputs or not _gives_map(graph, node):
             continue
         nodes = tuple(
             replace(other, inputs=tuple(name if i == node.output else i for i in other.inputs))
@@ -123,7 +123,7 @@ def _cut_outputs(graph: Graph) -> Graph:
         if node is None or not isinstance(node.op, Dequantize) or graph.consumers()[name]:
             continue
         source = graph.tensors[node.inputs[0] or ""]
-        if source.dtype is not DType.INT8 or source.name in (*graph.inputs, *graph.outputs):
+        if source.dtype is not DType.INT8 or source.name in (*graph.sources, *graph.outputs):
             continue
         nodes = tuple(
             replace(

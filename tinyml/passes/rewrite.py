@@ -71,7 +71,7 @@ def bypassed(graph: Graph, node: Node, source: str) -> Graph:
     """
     output = node.output
     x, y = graph.tensors[source], graph.tensors[output]
-    pinned = x.is_const or source in (*graph.inputs, *graph.outputs)
+    pinned = x.is_const or source in (*graph.sources, *graph.outputs)
     if not same_type(x, y) or (output in graph.outputs and pinned):
         view = Node(node.name, Reshape(y.shape), (source,), (output,))
         if node == view or misfit(view.op, (x,), (y,)) is not None:

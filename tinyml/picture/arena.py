@@ -91,6 +91,7 @@ def arena_chart(plan: Plan) -> Chart:
 def labels(plan: Plan) -> dict[str, str]:
     """Tensor name -> the number and the operator it comes from, or "input"."""
     found = dict.fromkeys(plan.graph.inputs, "input")
+    found |= {state.before: "state" for state in plan.graph.states}
     for index, node in enumerate(plan.graph.nodes):
         found |= {name: f"{index} {node.op.kind.lower()}" for name in node.outputs}
     return found

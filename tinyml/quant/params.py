@@ -24,6 +24,7 @@ from tinyml.quant.pairs import (
     prelu_params,
     squared_difference_params,
 )
+from tinyml.quant.recurrent import lstm_params, svdf_params
 from tinyml.quant.scales import (
     Rescale,
     activation_range,
@@ -257,6 +258,8 @@ _BUILDERS: dict[type[ops.Op], Callable[[Graph, Node], object]] = {
     ops.Concatenation: check_concatenation,
     ops.ResizeBilinear: check_bilinear,
     ops.SquaredDifference: squared_difference_params,
+    ops.Svdf: svdf_params,
+    ops.Lstm: lstm_params,
     **dict.fromkeys(ops.COMPARISONS, comparison_params),
     **dict.fromkeys(ops.TABULATED, lut),
 }

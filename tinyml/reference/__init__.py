@@ -4,6 +4,6 @@ It agrees with TFLite Micro's reference kernels in every bit. Each file implemen
 family of ops; `registry` maps an op class to its function, `interpreter` runs a graph.
 """
 
-from tinyml.reference.interpreter import run
+from tinyml.reference.interpreter import States, initial_states, run, step
 
-__all__ = ["run"]
+__all__ = ["States", "initial_states", "run", "step"]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tinyml.errors import UnsupportedError
 from tinyml.ir.graph import Array, DType, Graph, Node
 from tinyml.ir.ops import Op
+from tinyml.ir.ops.real import InFloat32
 
 Operands = tuple[Array | None, ...]
 
@@ -49,7 +50,7 @@ def kernel_for(graph: Graph, node: Node) -> Kernel:
 
 def computed_kinds() -> frozenset[str]:
     """TFLite's names of the ops that have a kernel."""
-    return frozenset(op.kind for op in _KERNELS)
+    return frozenset(op.kind for op in _KERNELS if op is not InFloat32)
 
 
 def present(operands: Operands, index: int) -> Array:

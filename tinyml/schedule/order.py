@@ -147,6 +147,13 @@ def _model(graph: Graph, calls: Mapping[str, KernelCall]) -> _Model:
         for producer in {producers[n] for n in graph.activations(node) if n in producers}:
             before[i] |= 1 << producer
             after[producer].append(i)
+    for state in graph.states:
+        # What reads a state does so before it changes, by whatever name.
+        value = next(v for v in found if state.before in v.tensors)
+        changer = producers[state.after]
+        for reader in sorted(value.readers - {changer}):
+            before[changer] |= 1 << reader
+            after[reader].append(changer)
     scratch = [aligned(calls[node.name].scratch_bytes) for node in graph.nodes]
     inputs = [v for v in found if v.writer is None]
     own = [

@@ -82,6 +82,7 @@ class _Info(ctypes.Structure):
         ("pixel_bytes", ctypes.c_uint32),
         ("push_row", ctypes.CFUNCTYPE(ctypes.c_int, _INSTANCE, ctypes.c_void_p)),
         ("pull", ctypes.CFUNCTYPE(ctypes.c_int, _INSTANCE, _READ, ctypes.c_void_p)),
+        ("reset", ctypes.CFUNCTYPE(ctypes.c_int, _INSTANCE)),
     ]
 
 
@@ -108,6 +109,11 @@ class Library:
     def identity(self) -> str:
         """64 hex digits over model, plan and generator."""
         return bytes(self._info.identity).decode()
+
+    def reset(self) -> None:
+        """Forgets all inferences: the next one begins as the first did."""
+        if self._info.reset:
+            _check(self._info.reset(ctypes.byref(self._instance)), "reset")
 
     def __call__(self, *inputs: Array) -> tuple[Array, ...]:
         """One inference: arrays of the inputs' shapes and types in, of the outputs' out."""

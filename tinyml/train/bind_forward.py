@@ -15,7 +15,6 @@ from tinyml.train.bind_common import (
     TrainCall,
     average_pool_layer,
     broadcast_strides,
-    copy_call,
     four,
     ints,
     layer_fields,
@@ -65,8 +64,8 @@ def int8(graph: Graph, node: Node) -> TrainCall:
     return replace(call, scratch_bytes=size, scratch_macro=macro)
 
 
-def float32(graph: Graph, node: Node) -> tuple[TrainCall, ...]:
-    """Any node of a head in float32: a call, or one for each operand of a CONCATENATION."""
+def float32(graph: Graph, node: Node) -> TrainCall:
+    """A node that computes in float32."""
     op, x, y = node.op, node.inputs[0], node.output
     assert x is not None
     source, result = graph.tensors[x].shape, graph.tensors[y].shape
@@ -77,28 +76,26 @@ def float32(graph: Graph, node: Node) -> tuple[TrainCall, ...]:
             layer = layer_of(graph, node)
             fields: Fields = (*within("layer", layer_fields(layer)), *limits)
             pointers = (*reading(x, node.inputs[1], _bias(node)), writing(y))
-            return (train_call(f"{layer.kind.value}_f32", "linear_f32_op", fields, pointers),)
+            return train_call(f"{layer.kind.value}_f32", "linear_f32_op", fields, pointers)
         case ops.AveragePool2D():
             window = Window(op.filter, op.stride, (1, 1), op.pads)
             fields = (*within("layer", average_pool_layer(window, source, result)), *limits)
             pointers = (*reading(x), writing(y))
-            return (train_call("avg_pool_f32", "linear_f32_op", fields, pointers),)
+            return train_call("avg_pool_f32", "linear_f32_op", fields, pointers)
         case ops.Add():
-            return (_add(graph, node, limits),)
+            return _add(graph, node, limits)
         case ops.Mean():
-            return (_mean(graph, node, op.axes, limits),)
-        case ops.Concatenation():
-            return _concatenation(graph, node, op.axis)
+            return _mean(graph, node, op.axes, limits)
         case ops.Softmax():
             rows = prod(source[:-1])
             fields = (("rows", rows), ("count", source[-1]))
             call = train_call("softmax_f32", "softmax_f32_op", fields, (*reading(x), writing(y)))
-            return (replace(call, in_place=((x, y),)),)
+            return replace(call, in_place=((x, y),))
         case ops.Relu() | ops.Relu6():
             fields = (("count", prod(source)), *limits)
             call = train_call("clamp_f32", "clamp_f32_op", fields, (*reading(x), writing(y)))
-            return (replace(call, in_place=((x, y),)),)
-    return (copy_call(x, y, 1, 4 * prod(source), (0, 0), (0, 0)),)
+            return replace(call, in_place=((x, y),))
+    raise NotImplementedError(op.kind)
 
 
 def _bias(node: Node) -> str | None:
@@ -108,7 +105,8 @@ def _bias(node: Node) -> str | None:
 def _add(graph: Graph, node: Node, limits: Fields) -> TrainCall:
     y = node.output
     shape = graph.tensors[y].shape
-    a, b = (graph.tensors[name] for name in node.inputs if name is not None)
+    # Either order gives the same bits, and constants come last.
+    a, b = sorted((graph.tensors[n] for n in node.inputs if n), key=lambda t: t.is_const)
     fields: Fields = (
         ("dims", ints(four(shape, y))),
         ("strides", ints(broadcast_strides(four(a.shape, a.name)))),
@@ -141,16 +139,3 @@ def _mean(graph: Graph, node: Node, axes: tuple[int, ...], limits: Fields) -> Tr
         *limits,
     )
     return train_call("mean_f32", "mean_f32_op", fields, (*reading(x), writing(y)))
-
-
-def _concatenation(graph: Graph, node: Node, axis: int) -> tuple[TrainCall, ...]:
-    result = graph.tensors[node.output].shape
-    rows, inner = prod(result[:axis]), 4 * prod(result[axis + 1 :])
-    calls, at = [], 0
-    for operand in graph.operands(node):
-        assert operand is not None
-        size = inner * operand.shape[axis]
-        to = (at, inner * result[axis])
-        calls.append(copy_call(operand.name, node.output, rows, size, (0, size), to))
-        at += size
-    return tuple(calls)

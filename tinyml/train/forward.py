@@ -1,12 +1,14 @@
 """The head's forward pass in float32, in the stated order of operations (see `floats`)."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from tinyml.ir import ops
-from tinyml.ir.graph import Graph, Node, Tensor
+from tinyml.ir.graph import Array, DType, Graph, Node, Tensor
+from tinyml.ir.ops.real import InFloat32
+from tinyml.reference.registry import Operands, computes
 from tinyml.train.bounds import real_bounds
 from tinyml.train.floats import Floats, exp32, sequential_sum
 from tinyml.train.gradient_filter import Window
@@ -23,9 +25,15 @@ def dequantized(tensor: Tensor, data: np.ndarray) -> Floats:
     return ((data.astype(np.float64) - zeros) * scales).astype(np.float32)
 
 
-def infer(graph: Graph, node: Node, values: Mapping[str, Floats]) -> Floats:
-    """The output of `node`, whose operands are in `values` by name."""
-    operands = [None if name is None else values[name] for name in node.inputs]
+@computes(InFloat32, types=frozenset({(DType.FLOAT32, DType.FLOAT32)}))
+def _in_float32(graph: Graph, node: Node, operands: Operands) -> tuple[Array, ...]:
+    assert isinstance(node.op, InFloat32)
+    return (infer(graph, replace(node, op=node.op.op), operands),)
+
+
+def infer(graph: Graph, node: Node, given: Operands) -> Floats:
+    """The output of `node`; `given` are its operands, float32."""
+    operands = [None if operand is None else operand.astype(np.float32) for operand in given]
     x = operands[0]
     assert x is not None
     (y,) = graph.results(node)

@@ -146,11 +146,11 @@ class _Run:
     def infer(self, name: str) -> None:
         """Run a node of the head."""
         graph, node = self.tail.head, self.tail.layer(name)
+        operands = tuple(None if n is None else self.values[n] for n in node.inputs)
         if self.integers:
-            operands = tuple(None if n is None else self.values[n] for n in node.inputs)
             results = kernel_for(graph, node)(graph, node, operands)
         else:
-            results = (forward.infer(graph, node, self.values),)
+            results = (forward.infer(graph, node, operands),)
         self.values.update(zip(node.outputs, results, strict=True))
 
 

@@ -68,11 +68,16 @@ class Tail:
 
     def with_parameters(self, parameters: Mapping[str, Array]) -> Graph:
         """The whole int8 network with other values of parameter tensors, by name."""
-        tensors = {
-            name: replace(t, data=parameters[name]) if name in parameters else t
-            for name, t in self.graph.tensors.items()
-        }
-        return replace(self.graph, tensors=tensors)
+        return with_parameters(self.graph, parameters)
+
+
+def with_parameters(graph: Graph, parameters: Mapping[str, Array]) -> Graph:
+    """`graph` with other values of constants, by name."""
+    tensors = {
+        name: replace(t, data=parameters[name]) if name in parameters else t
+        for name, t in graph.tensors.items()
+    }
+    return replace(graph, tensors=tensors)
 
 
 def parse_selection(text: str) -> Selection:

@@ -69,6 +69,9 @@ from tinyml.ir.ops.movement import SplitV as SplitV
 from tinyml.ir.ops.movement import StridedSlice as StridedSlice
 from tinyml.ir.ops.movement import Transpose as Transpose
 from tinyml.ir.ops.movement import Unpack as Unpack
+from tinyml.ir.ops.recurrent import AssignVariable as AssignVariable
+from tinyml.ir.ops.recurrent import Lstm as Lstm
+from tinyml.ir.ops.recurrent import Svdf as Svdf
 from tinyml.ir.ops.reduction import ArgMax as ArgMax
 from tinyml.ir.ops.reduction import ArgMin as ArgMin
 from tinyml.ir.ops.reduction import Mean as Mean

@@ -47,6 +47,12 @@ class Op(ABC):
         """How many tensors it computes."""
         return 1
 
+    @property
+    def updates(self) -> tuple[int, ...]:
+        """Positions of the operands that are states; the last results, in this order, are what
+        they become, in the same bytes."""
+        return ()
+
     def macs(self, inputs: OptionalShapes, outputs: Shapes) -> int:
         """Multiply-accumulates; 0 for operators without weights."""
         return 0

@@ -104,7 +104,7 @@ def _steps(plan: TrainPlan) -> Iterator[StepPlan]:
             step = made.step_of(names[0])
             whole = plan.prepared.graph
             layer = getattr(step, "node", None)
-            macs = step.macs if layer is None else whole.macs(made.tail.layer(layer))
+            macs = step.macs if layer is None else whole.macs(plan.prepared.tail.layer(layer))
             yield StepPlan(names[0], phase[moment.step], peak, macs)
 
 

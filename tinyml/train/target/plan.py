@@ -14,8 +14,10 @@ from tinyml.board import Board
 from tinyml.choose import Binders, Choice, KernelCalls, binders, choose
 from tinyml.errors import PlanError
 from tinyml.ir.graph import Graph, Node
+from tinyml.ir.ops.real import InFloat32
 from tinyml.kernels import bind
 from tinyml.kernels.call import ConstArray, KernelCall, WholeCall
+from tinyml.kernels.site import CTYPES
 from tinyml.memory.check import check_plan
 from tinyml.options import PlanOptions
 from tinyml.planning import Plan
@@ -25,7 +27,6 @@ from tinyml.schedule.search import best_schedule, front
 from tinyml.schedule.work import executed_macs
 from tinyml.train.bind_common import TrainCall
 from tinyml.train.calls import bind_node
-from tinyml.train.program import Precision
 from tinyml.train.target.parameters import Learning, learning
 from tinyml.train.target.request import Prepared, TrainRequest, prepare
 from tinyml.train.target.timeline import Timeline, timeline
@@ -65,6 +66,13 @@ def plan_training(
     PlanError, with the least that would do, where they do not fit.
     """
     _check_options(request, options, board)
+    if graph.states:
+        names = ", ".join(f"'{state.before}'" for state in graph.states)
+        raise PlanError(
+            f"model '{graph.name}' keeps {names} from one inference to the next, and cannot learn "
+            "on a target",
+            hint="train a model without a state",
+        )
     budget, found = options.sram, None
     for _ in range(AUTO_ROUNDS):
         try:
@@ -106,11 +114,6 @@ def _check_options(request: TrainRequest, options: PlanOptions, board: Board) ->
             f"board '{board.name}' takes a library, and libraries do not train in this version",
             hint="choose another board ('tinyml boards'), or leave out --train",
         )
-    if request.precision != Precision.INT8.value:
-        raise PlanError(
-            "--precision float32 runs on the host only, in this version",
-            hint="leave it out: int8 trains on the target",
-        )
     if options.feed != "whole":
         raise PlanError(
             f"--feed {options.feed} does not go with --train: a step needs its input whole",
@@ -137,7 +140,7 @@ def _planned(
     lasting = learning(prepared.tail, prepared.program)
     room = None if options.sram is None else max(options.sram - lasting.nbytes, 0)
     step = _step_plan(made, board, room)
-    inference = _inference(prepared, lasting, board, options, room)
+    inference = _inference(made, lasting, board, options, room)
     if inference.taken.plan.memory.split is not None:
         raise PlanError(
             f"'{prepared.graph.name}' takes two regions of board '{board.name}' for its arena, and "
@@ -163,12 +166,13 @@ def _step_plan(made: Timeline, board: Board, room: int | None) -> Plan:
 def least_steps(variants: Sequence[Prepared], board: Board) -> list[int]:
     """Bytes of RAM that a step of each takes without anything computed twice: arena and what
     learns. `variants` have one backbone."""
-    graph = variants[0].tail.backbone
+    made = [timeline(each.tail, each.program, board.isa) for each in variants]
+    graph = made[0].network.backbone
     every = _calls(graph, board)
     schedule = best_schedule(graph, every.layers, every.rows) if graph.nodes else Schedule(())
     calls, found = every.of(schedule), []
-    for each in variants:
-        placed = _placed(timeline(each.tail, each.program, board.isa), schedule, calls)
+    for each, one in zip(variants, made, strict=True):
+        placed = _placed(one, schedule, calls)
         found.append(placed.memory.arena_bytes + learning(each.tail, each.program).nbytes)
     return found
 
@@ -177,7 +181,7 @@ def _backbones(
     made: Timeline, board: Board
 ) -> Iterator[tuple[int, Schedule, Mapping[str, KernelCall]]]:
     """MACs, schedule and calls of ways to run the backbone, fewest MACs first."""
-    graph = made.tail.backbone
+    graph = made.network.backbone
     if not graph.nodes:
         yield 0, Schedule(()), {}
         return
@@ -203,47 +207,56 @@ def _placed(made: Timeline, backbone: Schedule, calls: Mapping[str, KernelCall])
 
 
 def _inference(
-    prepared: Prepared, lasting: Learning, board: Board, options: PlanOptions, room: int | None
+    made: Timeline, lasting: Learning, board: Board, options: PlanOptions, room: int | None
 ) -> Choice:
     """The plan of invoke: layers that learn read their parameters from RAM."""
-    tail, program = prepared.tail, prepared.program
+    net, program = made.network, made.program
     learns = lasting.parameters.members()
 
     def bound(graph: Graph, node: Node, *, flatten: bool = True) -> KernelCall:
-        if not any(name in learns for name in node.inputs):
+        if not isinstance(node.op, InFloat32) and not any(n in learns for n in node.inputs):
             return bind(graph, node, board.isa, flatten=flatten)
-        (call,) = bind_node(tail, program, node.name, board.isa)
+        call = bind_node(net, program, node.name, board.isa)
         assert isinstance(call, TrainCall)
-        return _as_kernel(graph, call, learns)
+        return _as_kernel(graph, node, call, net.start, learns)
 
-    wanted, made = replace(options, sram=room), Binders(bound, partial(bound, flatten=False))
+    wanted, binds = replace(options, sram=room), Binders(bound, partial(bound, flatten=False))
     try:
-        return choose(prepared.graph, board, wanted, made)
+        return choose(net.graph, board, wanted, binds)
     except PlanError:
         if room is None:
             raise
-        return choose(prepared.graph, board, replace(options, sram=None), made)
+        return choose(net.graph, board, replace(options, sram=None), binds)
 
 
-def _as_kernel(graph: Graph, call: TrainCall, learns: Mapping[str, str]) -> KernelCall:
+def _as_kernel(
+    graph: Graph,
+    node: Node,
+    call: TrainCall,
+    start: Mapping[str, str],
+    learns: Mapping[str, str],
+) -> KernelCall:
     """A forward call of training, whose parameters follow its inputs, as one of inference."""
-    constants: list[ConstArray | None] = []
-    for pointer in call.pointers:
-        if pointer.buffer is None:
-            constants.append(None)
-        elif graph.tensors[pointer.buffer].is_const:
-            constants.append(parameter_table(graph, pointer.buffer, learns))
+    parameters = call.pointers[len(graph.activations(node)) : -1]
+    constants = (
+        None if p.buffer is None else parameter_table(graph, p.buffer, learns) for p in parameters
+    )
+    overlaid = {start.get(read, read) for read, _ in call.in_place}
+    inputs, outputs = (
+        tuple(CTYPES[graph.tensors[name].dtype] for name in names)
+        for names in (graph.activations(node), node.outputs)
+    )
     return KernelCall(
         call.function.removeprefix("tinyml_"),
         call.struct,
-        WholeCall(("int8_t",), ("int8_t",), tuple(constants)),
+        WholeCall(inputs, outputs, tuple(constants)),
         call.scratch_bytes,
         call.scratch_macro,
+        tuple(at for at, name in enumerate(node.inputs) if name in overlaid),
     )
 
 
 def parameter_table(graph: Graph, name: str, learns: Mapping[str, str]) -> ConstArray:
     """A parameter as training has it: in RAM if it learns (`Memory.members`), else in flash."""
     tensor = graph.tensors[name]
-    ctype = f"{tensor.dtype.value}_t"
-    return ConstArray(ctype, tensor.values.reshape(-1), learns.get(name, ""))
+    return ConstArray(CTYPES[tensor.dtype], tensor.values.reshape(-1), learns.get(name, ""))

@@ -17,6 +17,7 @@ from tinyml.schedule.schedule import Schedule, Segment, SegmentKind
 from tinyml.train.autodiff import tensor_of
 from tinyml.train.bind_common import Access
 from tinyml.train.calls import Call, NodeCall, TrainCall, bind_step
+from tinyml.train.network import Network, network
 from tinyml.train.program import (
     Element,
     Infer,
@@ -63,7 +64,7 @@ class Moment:
 class Timeline:
     """A training step behind a backbone."""
 
-    tail: Tail
+    network: Network
     program: Program
     graph: Graph
     """The backbone's nodes, then one for each call; it gives nothing back."""
@@ -84,11 +85,11 @@ class Timeline:
 
 def timeline(tail: Tail, program: Program, isa: tuple[str, ...]) -> Timeline:
     """The graph of a training step; `isa` is for the kernels of inference."""
-    made = _Maker(tail, program)
+    net = network(tail, program.precision)
+    made = _Maker(net, program, now=dict(net.start))
     for index, step in enumerate(program.steps):
-        for call in bind_step(tail, program, step, isa):
-            made.add(index, step, call)
-    backbone = tail.backbone
+        made.add(index, step, bind_step(net, program, step, isa))
+    backbone = net.backbone
     graph = Graph(
         tail.graph.name,
         {**backbone.tensors, **made.tensors},
@@ -96,21 +97,21 @@ def timeline(tail: Tail, program: Program, isa: tuple[str, ...]) -> Timeline:
         tail.graph.inputs,
         (),
     )
-    return Timeline(tail, program, graph, made.moments, made.calls)
+    return Timeline(net, program, graph, made.moments, made.calls)
 
 
 @dataclass(slots=True)
 class _Maker:
     """Collects nodes; lives for one call."""
 
-    tail: Tail
+    network: Network
     program: Program
+    now: dict[str, str]
+    """Buffer -> the tensor that it is."""
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     moments: dict[str, Moment] = field(default_factory=dict)
     calls: dict[str, KernelCall] = field(default_factory=dict)
-    now: dict[str, str] = field(default_factory=dict)
-    """Buffer -> the tensor that it is."""
     names: set[str] = field(default_factory=set)
 
     def add(self, index: int, step: Step, call: Call) -> None:
@@ -120,11 +121,11 @@ class _Maker:
             self._add_call(index, step, call)
 
     def _add_node(self, index: int, call: NodeCall) -> None:
-        node = self.tail.layer(call.node)
-        for tensor in (*self.tail.head.operands(node), *self.tail.head.results(node)):
+        graph, node = self.network.graph, self.network.node(call.node)
+        for tensor in (*graph.operands(node), *graph.results(node)):
             if tensor is not None:
                 self.tensors[tensor.name] = tensor
-                self.now[tensor.name] = tensor.name
+        self.now.update((name, name) for name in node.outputs)
         self._append(node, call.call, index, call)
 
     def _add_call(self, index: int, step: Step, call: TrainCall) -> None:
@@ -175,8 +176,8 @@ class _Maker:
         return later
 
     def _declare(self, tensor: str, buffer: str) -> None:
-        if tensor in self.tail.head.tensors:
-            known = self.tail.head.tensors[tensor]
+        if tensor in self.network.graph.tensors:
+            known = self.network.graph.tensors[tensor]
             if known.dtype is element_type(self.program.buffers[buffer].element):
                 self.tensors[tensor] = known
                 return

@@ -14,6 +14,7 @@ from tinyml.link import Client, Lesson, Progress
 from tinyml.reference import run
 from tinyml.train import program as pr
 from tinyml.train import reference
+from tinyml.train.tail import with_parameters
 from tinyml.train.target.parameters import Learning, learning
 from tinyml.train.target.request import Prepared, drawn_samples, recorded
 from tinyml.train.target.results import (
@@ -55,7 +56,7 @@ class Learner:
     @property
     def observed(self) -> Iterator[tuple[int, int, str]]:
         """Of every call of the program: its index on the target, its step, what it writes."""
-        first = len(self.prepared.tail.backbone.nodes)
+        first = len(self.timeline.network.backbone.nodes)
         for index, moment in enumerate(self.timeline.moments.values(), start=first):
             yield index, moment.step, moment.call.writes[0]
 
@@ -169,7 +170,7 @@ def _check_inference(
     client: Client, known: Learner, state: reference.State, inputs: Mapping[str, Array]
 ) -> StepMismatch | None:
     """What was learnt is what inference uses."""
-    graph = known.prepared.tail.with_parameters(state.parameters)
+    graph = with_parameters(known.timeline.network.graph, state.parameters)
     expected = run(graph, inputs)
     found = client.infer([array.tobytes() for array in inputs.values()])
     for name, data in zip(graph.outputs, found, strict=True):
