@@ -15,7 +15,7 @@ TOOLS := scripts/install_tools.sh $(PYTHON)
 FRAMEWORKS := tensorflow onnx torch
 # A version of which some registries have a build without CUDA, 3 GB smaller.
 PACKAGES_torch ?= torch==2.13.0
-C_SOURCES = $(shell find runtime_c -name '*.[ch]' -o -name '*.cpp')
+C_SOURCES = $(shell find runtime_c examples -name '*.[ch]' -o -name '*.cpp')
 
 .PHONY: help
 help:  ## Show this help
@@ -36,6 +36,7 @@ tools:  ## Install the cross compiler and QEMU where they are missing (apt)
 .PHONY: test
 test: check tools  ## Install what tests need, then check and run all of them
 	@$(TOOLS) host linux riscv avr
+	@scripts/board_python.sh arm64 build/arm64
 	$(BIN)/python -m pytest -n $(JOBS)
 
 .PHONY: test-frameworks
@@ -57,7 +58,7 @@ check: $(VENV)/.dev  ## Formatting, lint, strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@echo "$(BIN)/clang-format --dry-run -Werror (runtime_c)"
+	@echo "$(BIN)/clang-format --dry-run -Werror (runtime_c, examples)"
 	@$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
 
 .PHONY: format

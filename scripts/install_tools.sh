@@ -4,9 +4,9 @@
 #   scripts/install_tools.sh PYTHON GROUP...
 #
 # Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator), linux (the same
-# for 64-bit Arm boards with Linux), riscv (the same for RISC-V), avr (compiler, Arduino core and
-# simulator for AVR), host (compilers of C, C++ and devicetrees, and CMake, for the tests). Does
-# nothing, and takes no time, when all is there.
+# for Arm boards with Linux, of 64 and of 32 bits), riscv (the same for RISC-V), avr (compiler,
+# Arduino core and simulator for AVR), host (compilers of C, C++ and devicetrees, and CMake, for the
+# tests). Does nothing, and takes no time, when all is there.
 set -euo pipefail
 
 python=$1
@@ -40,7 +40,9 @@ for group in "$@"; do
       ;;
     linux)
       need "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" compiles aarch64-linux-gnu-gcc
+      need "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross" compiles arm-linux-gnueabihf-gcc
       [[ $(uname -m) == aarch64 ]] || need "qemu-user" command -v qemu-aarch64
+      [[ $(uname -m) == armv7l ]] || need "qemu-user" command -v qemu-arm
       ;;
     avr)
       need "gcc-avr avr-libc" compiles avr-gcc -mmcu=atmega2560

@@ -113,6 +113,8 @@ class Flash:
     """"vendor:product", in lower-case hexadecimal, of what the board is on USB."""
     arguments: tuple[tuple[str, tuple[str, ...]], ...]
     """Tool -> what it is told of the board."""
+    uf2_family: int = 0
+    """What UF2 calls the chip's family; 0 where no tool takes UF2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +370,7 @@ def _flash(table: Table) -> Flash:
         tools=table.strings("tools"),
         usb=table.strings("usb"),
         arguments=tuple((name, arguments.strings(name)) for name in list(arguments.values)),
+        uf2_family=table.positive("uf2_family", 0, least=0),
     )
     if not flash.tools:
         raise table.error("tools", "must name a tool of boards/tools.toml")

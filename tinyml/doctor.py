@@ -20,6 +20,7 @@ _PROGRAMS = (
     _Program("arm-none-eabi-gcc", "building firmware for Cortex-M", "gcc-arm-none-eabi"),
     _Program("qemu-system-arm", "running firmware without a board", "qemu-system-arm"),
     _Program("aarch64-linux-gnu-gcc", "building for 64-bit Linux boards", "gcc-aarch64-linux-gnu"),
+    _Program("arm-linux-gnueabihf-gcc", "the same of 32 bits", "gcc-arm-linux-gnueabihf"),
     _Program("qemu-aarch64", "running programs of these without a board", "qemu-user"),
     _Program("avr-gcc", "building Arduino sketches for AVR", "arduino-core-avr gcc-avr avr-libc"),
     _Program(

@@ -13,7 +13,7 @@ from tinyml.results import FlashReport
 from tinyml.runners import ssh, usb
 from tinyml.runners.flash_tools import FlashTool, command, tools
 from tinyml.runners.usb import Ask
-from tinyml.toolchain import elf_path, image, library_path
+from tinyml.toolchain import elf_path, image, library_path, uf2
 
 
 def flash_project(
@@ -33,35 +33,48 @@ def flash_project(
         return _copy(project, port, tool, dry_run=dry_run)
     if port is not None and port.startswith(ssh.SCHEME):
         raise BoardError(f"{board.name} does not run Linux", hint="leave out --port, or name one")
-    if board.kind == "library" and (own := load_ecosystem(board.ecosystem).flash):
-        raise BoardError(
-            f"board {board.name} is flashed by its ecosystem's own tool",
-            hint=f"{own}, as the README.md of the project says",
-        )
+    elf = elf_path(project)
+    if board.kind == "library":
+        form = load_ecosystem(board.ecosystem)
+        if form.flash:
+            raise BoardError(
+                f"board {board.name} is flashed by its ecosystem's own tool",
+                hint=f"{form.flash}, as the README.md of the project says",
+            )
+        if form.elf:
+            elf = project.root.resolve() / form.elf.format(name=project.manifest.name)
     if board.flash is None:
         what = "is this computer" if board.kind == "host" else "is not known how to flash"
         raise BoardError(
             f"board {board.name} {what}", hint="its file may say so: see docs/flashing.md"
         )
     chosen = _choose(board, tool, dry_run=dry_run)
+    if chosen.file.endswith(".uf2") and not board.flash.uf2_family:
+        raise BoardError(
+            f"{chosen.name} takes UF2, and what that calls {board.name}'s chip is not known",
+            hint="uf2_family in [flash] of the chip's file",
+        )
     device = usb.find(board.name, board.flash.usb, port, ask)
     if device is None and chosen.needs_port:
         raise LinkError(
             f"no {board.name} is connected: no serial port is of USB {', '.join(board.flash.usb)}",
             hint="name it: --port",
         )
-    file = project.root / "build" / chosen.file
+    file = elf.with_name(chosen.file)
     line = command(chosen, board, file, device)
     if not dry_run:
-        elf = _there(elf_path(project))
+        _there(elf)
         if file.suffix == ".bin":
             file.write_bytes(image(elf, board.region("code")))
-        _run(line, chosen)
+        elif file.suffix == ".uf2":
+            file.write_bytes(uf2(elf, board.flash.uf2_family))
+        _run(line, chosen, _there(file).parent if chosen.within else None)
     return FlashReport(
         project=str(project.root),
         board=board.name,
         tool=chosen.name,
-        command=shlex.join(line),
+        command=(f"cd {shlex.quote(str(file.parent))} && " if chosen.within else "")
+        + shlex.join(line),
         port=device.port if device else "",
         done=not dry_run,
     )
@@ -93,15 +106,16 @@ def _choose(board: Board, wanted: str | None, *, dry_run: bool) -> FlashTool:
 def _there(path: Path) -> Path:
     if not path.is_file():
         raise BuildError(
-            f"there is no '{path}'", hint="build it: tinyml build, or make in the project's folder"
+            f"there is no '{path}'",
+            hint="build it: tinyml build, make in the project's folder, or what its README.md says",
         )
     return path
 
 
-def _run(line: tuple[str, ...], tool: FlashTool) -> None:
-    """Runs the tool, whose own words go to standard error."""
+def _run(line: tuple[str, ...], tool: FlashTool, folder: Path | None) -> None:
+    """Runs the tool, whose own words go to standard error; in `folder`, where one is given."""
     try:
-        status = subprocess.run(line, stdout=2, check=False).returncode
+        status = subprocess.run(line, stdout=2, check=False, cwd=folder).returncode
     except OSError as error:
         raise LinkError(f"{tool.program} does not start: {error.strerror}") from error
     if status:

@@ -32,6 +32,7 @@ NAMES = [
     "raspberry-pi-3",
     "raspberry-pi-4",
     "raspberry-pi-5",
+    "raspberry-pi-armhf",
     "raspberry-pi-zero2w",
     "stm32",
     "stm32-ccm",

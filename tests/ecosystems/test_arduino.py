@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.support.builder import GraphBuilder
-from tests.support.models import model_path
 from tests.support.tflite_writer import write
 from tinyml import pipeline
 from tinyml.board import list_boards, load_board
@@ -197,16 +196,6 @@ def test_bit_exact_on_a_mega(arguments: dict[str, str], model: Path, tmp_path: P
     (shape,) = (end.shape for end in pipeline.inspect(model).inputs)
     sample = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
     assert pipeline.verify(tmp_path / "chain", samples=[[sample]]).bit_exact
-
-
-def test_micro_speech_on_a_mega(tmp_path: Path) -> None:
-    built = pipeline.build(model_path("micro_speech_quantized"), MEGA, tmp_path / "speech")
-    assert built.sram_bytes < 5500 and built.const_bytes > 16000
-    assert pipeline.verify(tmp_path / "speech", inputs=2).bit_exact
-    profile = pipeline.profile(tmp_path / "speech")
-    assert profile.unit == "cycles"
-    assert profile.arena_bytes_touched == built.arena_bytes
-    assert 0 < profile.stack_bytes_used < built.stack_bytes
 
 
 def test_a_sketch_that_computes_anything_else_is_found_out(model: Path, tmp_path: Path) -> None:

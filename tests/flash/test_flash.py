@@ -1,6 +1,8 @@
 """`tinyml flash`: which tool, which device, which command, and every way in which that fails."""
 
+import contextlib
 import dataclasses
+import os
 import shlex
 import shutil
 import subprocess
@@ -10,6 +12,7 @@ import pytest
 
 from tests.cli.conftest import DIGITS, tinyml
 from tests.flash.conftest import Bench
+from tests.toolchain.test_uf2 import link, read
 from tinyml import pipeline
 from tinyml.board import Flash, list_boards, load_board
 from tinyml.emit import Project, open_project
@@ -208,3 +211,63 @@ def test_ssh_is_for_boards_with_linux(nucleo: Path, bench: Bench) -> None:
 
 def test_missing_tool_is_its_own_status() -> None:
     assert MissingToolError.exit_status == 3
+
+
+# ---- Firmware that an ecosystem's own build has left --------------------------------------------
+
+
+def left_behind(board: str, root: Path, elf: str) -> Project:
+    """A project with the ELF file, at `elf`, that the ecosystem would have built."""
+    with contextlib.suppress(MissingToolError):  # no compiler of ours builds for Xtensa
+        pipeline.build(DIGITS, board, root)
+    (root / elf).parent.mkdir(parents=True)
+    link(root / elf)
+    return open_project(root)
+
+
+def test_a_pico_gets_uf2(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{alone}:/usr/bin:/bin")
+    project = left_behind("rp2040", tmp_path / "digits", "build/pico/digits_int8_verify.elf")
+    monkeypatch.setenv("PATH", alone)
+    file = project.root / "build/pico/firmware.uf2"
+    line = ["picotool", "load", "-f", "-v", "-x", str(file)]
+    outcome = tinyml("flash", project.root, "--dry-run")
+    assert shlex.split(outcome.stdout) == line and not file.exists()
+    bench.install("picotool")
+    assert tinyml("flash", project.root).status == 0
+    assert bench.called == line
+    assert read(file.read_bytes())[0x1000_0000] is not None
+    bench.plug("/dev/ttyACM0", (0x2E8A, 0x000A), "E6614")
+    tinyml("flash", project.root)
+    assert bench.called[3:5] == ["--ser", "E6614"]
+    file.with_name("digits_int8_verify.elf").unlink()
+    tinyml("flash", project.root).fails(2, "there is no", "digits_int8_verify.elf", "README.md")
+
+
+@pytest.mark.parametrize(("board", "chip"), [("esp32-c3", "esp32c3"), ("esp32-s3", "esp32s3")])
+def test_an_esp32_gets_what_its_build_lists(
+    board: str, chip: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{alone}:/usr/bin:/bin")
+    elf = "examples/verify/build/digits_int8_verify.elf"
+    project = left_behind(board, tmp_path / "a b" / "digits", elf)
+    monkeypatch.setenv("PATH", alone)
+    listed = project.root / "examples/verify/build/flash_args"
+    line = ["esptool", "--chip", chip, "--port", "/dev/ttyUSB0", "write_flash", f"@{listed}"]
+    outcome = tinyml("flash", project.root, "--port", "/dev/ttyUSB0", "--dry-run")
+    assert shlex.split(outcome.stdout) == ["cd", str(listed.parent), "&&", *line]
+    bench.install("esptool")
+    tinyml("flash", project.root, "--port", "/dev/ttyUSB0").fails(2, "there is no", "flash_args")
+    listed.write_text("0x0 bootloader.bin\n")
+    (bench.bin / "esptool").write_text(f'#!/bin/sh\npwd > "{bench.log}"\n')
+    assert tinyml("flash", project.root, "--port", "/dev/ttyUSB0").status == 0
+    assert bench.called == [str(listed.parent)], "where the names in the list lead somewhere"
+    tinyml("flash", project.root).fails(2, "no serial port is of USB 303a:1001")
+
+
+def test_uf2_needs_the_family_of_the_chip(nucleo: Path) -> None:
+    project = with_tool(open_project(nucleo), "picotool")
+    with pytest.raises(BoardError, match="takes UF2, and what that calls nucleo-f446re's chip"):
+        flash_project(project, port=None, tool=None, dry_run=True, ask=None)

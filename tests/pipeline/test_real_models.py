@@ -40,41 +40,6 @@ def test_bit_exact_where_rows_come(name: str, tmp_path: Path) -> None:
     assert abs(profile.total - sum(layer.count for layer in profile.layers)) < 2000
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "board",
-    [
-        *("qemu-cortex-m0", "qemu-cortex-m3", "qemu-cortex-m4", "qemu-cortex-m33"),
-        *("qemu-cortex-m55", "qemu-riscv32"),
-    ],
-)
-def test_every_core(board: str, tmp_path: Path) -> None:
-    """The largest of two networks that fits the core's memory; touched memory is planned memory."""
-    name = "micro_speech_quantized" if board == "qemu-cortex-m0" else "kws_ref_model"
-    built = pipeline.build(model_path(name), board, tmp_path / "project")
-    assert pipeline.verify(tmp_path / "project", inputs=4).bit_exact
-    profile = pipeline.profile(tmp_path / "project")
-    assert profile.unit == "instructions"
-    assert profile.arena_bytes_touched == profile.arena_bytes == built.arena_bytes
-    assert 0 < profile.stack_bytes_used < built.stack_bytes
-    rest = profile.total - sum(layer.count for layer in profile.layers)
-    # Ticks are more than one instruction, and every number is rounded by itself.
-    assert -len(profile.layers) / 2 <= rest < 2000
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("board", ["raspberry-pi-3", "raspberry-pi-5"])
-def test_linux_boards(board: str, tmp_path: Path) -> None:
-    """In user-mode emulation, which counts instructions as well."""
-    built = pipeline.build(model_path("kws_ref_model"), board, tmp_path / "project")
-    assert pipeline.verify(tmp_path / "project", inputs=4).bit_exact
-    profile = pipeline.profile(tmp_path / "project")
-    assert profile.unit == "instructions"
-    assert profile.arena_bytes_touched == profile.arena_bytes == built.arena_bytes
-    assert 0 <= profile.total - sum(layer.count for layer in profile.layers) < 2000
-    assert profile.total < 2_000_000
-
-
 def test_a_model_too_large_is_refused_before_compiling(tmp_path: Path) -> None:
     model = model_path("mcunet_person_detection_128x160_int8")
     with pytest.raises(PlanError, match="at least"):

@@ -120,9 +120,10 @@ int main(void) {
 """
 
 
-def test_a_c_program_links_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["raspberry-pi-5", "raspberry-pi-armhf"])
+def test_a_c_program_links_it(name: str, tmp_path: Path) -> None:
     """For the processor of a Linux board."""
-    board, root = load_board("raspberry-pi-5"), tmp_path / "project"
+    board, root = load_board(name), tmp_path / "project"
     pipeline.build(DIGITS, board.name, root)
     library = library_path(open_project(root))
     (tmp_path / "user.c").write_text(_USER)
@@ -131,8 +132,9 @@ def test_a_c_program_links_it(tmp_path: Path) -> None:
     emulator = board.user_emulator
     assert emulator is not None
     run = [str(tmp_path / "user")]
+    (system,) = (gcc.removesuffix("-gcc") for gcc in board.toolchain.gcc)
     if platform.machine() != emulator.machine:
-        run = [emulator.program, *emulator.args, "-L", "/usr/aarch64-linux-gnu", *run]
+        run = [emulator.program, *emulator.args, "-L", f"/usr/{system}", *run]
     paths = {**os.environ, "LD_LIBRARY_PATH": str(library.parent)}
     done = subprocess.run(run, capture_output=True, text=True, check=True, env=paths)
     graph = importers.load(DIGITS)

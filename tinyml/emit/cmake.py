@@ -14,6 +14,8 @@ from tinyml.emit.view import ModelView
 
 _TOOLCHAIN: Final = "cmake/toolchain.cmake"
 _PRESET: Final = "firmware"
+_PORT: Final = "port/"
+"""Folder of the board's own sources."""
 _ELF: Final = "build/firmware.elf"
 
 
@@ -29,6 +31,7 @@ def cmake_files(
 ) -> dict[str, bytes]:
     """Path in the project -> content; the arguments are those of the project's Makefile."""
     model = tuple(model_sources)
+    rest = [source for source in sources if source not in model]
     # What selects the processor and the C library is in the toolchain file, and may be said once.
     target = (*board.gcc_flags, *board.toolchain.libc)
     lists = render(
@@ -36,7 +39,8 @@ def cmake_files(
         model=view,
         board=board,
         model_sources=model,
-        firmware_sources=[source for source in sources if source not in model],
+        port_sources=[source for source in rest if source.startswith(_PORT)],
+        firmware_sources=[source for source in rest if not source.startswith(_PORT)],
         include_dirs=[folder for folder in include_dirs if folder != FREESTANDING],
         code=flags.code,
         hot=flags.hot,

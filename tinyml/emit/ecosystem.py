@@ -43,6 +43,9 @@ class Ecosystem:
     """File name of the package, with {name} and {version}; "" of one that is a folder."""
     flash: str
     """The command that puts a firmware on a board; "" where `tinyml flash` does."""
+    elf: str
+    """The firmware that the ecosystem's own build leaves, with {name}; "" where `tinyml build`
+    makes it."""
 
     def needs_core(self, source: str) -> bool:
         """Whether a source of the library is compiled only where the ecosystem is installed."""
@@ -65,6 +68,7 @@ def load_ecosystem(name: str) -> Ecosystem:
             core=tuple(values.pop("core", ())),
             archive=values.pop("archive", ""),
             flash=values.pop("flash", ""),
+            elf=values.pop("elf", ""),
         )
     except FileNotFoundError:
         known = sorted(each.parent.name for each in path.parents[1].glob("*/layout.toml"))

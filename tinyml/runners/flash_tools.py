@@ -19,10 +19,12 @@ class FlashTool:
     install: str
     """The command that installs it."""
     file: str
-    """What it takes, in a project's folder build/."""
+    """What it takes, in the folder of the firmware: build/, of a project that is built here."""
     args: tuple[str, ...]
     probe: tuple[str, ...]
     """Arguments that choose one of several probes."""
+    within: bool
+    """Whether it runs in the folder of the file."""
 
     @property
     def needs_port(self) -> bool:
@@ -64,6 +66,7 @@ def read_tools(path: Path) -> dict[str, FlashTool]:
             file=entry.take("file", str),
             args=entry.strings("args"),
             probe=entry.strings("probe", []),
+            within=entry.take("within", bool, default=False),
         )
         entry.done()
     return found

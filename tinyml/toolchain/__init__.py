@@ -4,6 +4,7 @@ from tinyml.toolchain.build import Firmware, build, build_library, elf_path, lib
 from tinyml.toolchain.compilers import Compiler, find_compiler
 from tinyml.toolchain.image import image
 from tinyml.toolchain.sizes import Sizes, read_sizes
+from tinyml.toolchain.uf2 import uf2
 
 __all__ = [
     "Compiler",
@@ -16,4 +17,5 @@ __all__ = [
     "image",
     "library_path",
     "read_sizes",
+    "uf2",
 ]
