@@ -33,6 +33,11 @@ setup: $(VENV)/.setup  ## Create .venv with tinyml installed (quick when up to d
 tools:  ## Install the cross compiler and QEMU where they are missing (apt)
 	@$(TOOLS) python firmware
 
+# Tests build the same C again and again: a cache keeps objects, also those of other folders.
+test: export PATH := /usr/lib/ccache:$(PATH)
+test: export CCACHE_DIR := $(CURDIR)/build/ccache
+test: export CCACHE_NOHASHDIR := 1
+
 .PHONY: test
 test: check tools  ## Install what tests need, then check and run all of them
 	@$(TOOLS) host linux riscv avr

@@ -5,8 +5,8 @@
 #
 # Groups: python (venv and pip for PYTHON), firmware (cross compiler, emulator), linux (the same
 # for Arm boards with Linux, of 64 and of 32 bits), riscv (the same for RISC-V), avr (compiler,
-# Arduino core and simulator for AVR), host (compilers of C, C++ and devicetrees, and CMake, for the
-# tests). Does nothing, and takes no time, when all is there.
+# Arduino core and simulator for AVR), host (compilers of C, C++ and devicetrees, a cache for
+# them, and CMake, for the tests). Does nothing, and takes no time, when all is there.
 set -euo pipefail
 
 python=$1
@@ -60,6 +60,7 @@ for group in "$@"; do
       need "g++" command -v g++
       need "cmake make" command -v cmake
       need "device-tree-compiler" command -v dtc
+      need "ccache" command -v ccache
       ;;
     *)
       echo "install_tools.sh: unknown group '$group'" >&2

@@ -1,5 +1,6 @@
 """Generated models, many in one program, compiled for this machine with sanitizers and run."""
 
+import os
 import struct
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -221,8 +222,11 @@ class Models:
             name, source = item
             result = folder / (str(name).replace("/", "-") + ".o")
             root = self.projects[0].root if source == harness else _project_root(source)
-            includes = [f"-I{root / d}" for d in ("src", "runtime/include", "runtime/src")]
-            run_tool("gcc", *STRICT, *self.sanitize, *includes, "-c", source, "-o", result)
+            # Relative paths, so that a cache of objects knows a file of the runtime again.
+            includes = [f"-I{d}" for d in ("src", "runtime/include", "runtime/src")]
+            named = os.path.relpath(source, root)
+            command = ("gcc", *STRICT, *self.sanitize, *includes, "-c", named, "-o", result)
+            run_tool(*command, cwd=root)
             return result
 
         with ThreadPoolExecutor(2) as pool:
