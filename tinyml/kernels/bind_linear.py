@@ -182,7 +182,8 @@ def fully_connected(site: Site) -> KernelCall:
     """FULLY_CONNECTED: each of its vectors is a row.
 
     To any other way than the first, one of a single pixel, which a convolution's kernel computes
-    as well, if it is of the same instruction set and no weight has a zero point.
+    as well, if no weight has a zero point and it is of the same instruction set, or of that which
+    has convolutions alone.
     """
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
@@ -201,7 +202,7 @@ def fully_connected(site: Site) -> KernelCall:
         biases = _biases(site, params, weights)
         return bind_neon.fully_connected(site, kernel, params, biases, loop)
     convs = site.kernels("CONV_2D", "1x1") if symmetric else ()
-    if site.way and convs and convs[0].isa == kernel.isa:
+    if site.way and convs and convs[0].isa in (kernel.isa, portable.MUL32):
         pixels = weights.reshape(len(weights), 1, 1, in_features)
         conv_kernel = convs[min(site.way, len(convs)) - 1]
         return _conv_call(site, ops.Conv2D(), conv_kernel, params, pixels, loop)
