@@ -142,6 +142,13 @@ static inline void tinyml_mul32_four(const uint32_t *p, int32_t blocks, const ui
   const uint32_t v = p[TINYML_MUL32_BLOCK * (k) + 1]; \
   const uint32_t constant = p[TINYML_MUL32_BLOCK * (k) + 2];
 
+/* The sums of filters n to n + 3 of those that are stored from `sums` on. */
+#define TINYML_MUL32_STORE(n, all0, all1, all2, all3, upper0, upper1, upper2, upper3) \
+  tinyml_mul32_sums(all0, (uint32_t)upper0, sums + 2 * (n));                          \
+  tinyml_mul32_sums(all1, (uint32_t)upper1, sums + 2 * (n) + 2);                      \
+  tinyml_mul32_sums(all2, (uint32_t)upper2, sums + 2 * (n) + 4);                      \
+  tinyml_mul32_sums(all3, (uint32_t)upper3, sums + 2 * (n) + 6);
+
 /* Four filters side by side, element by element. */
 static inline void tinyml_mul32_four(const uint32_t *p, int32_t blocks, const uint8_t *w,
                                      uint32_t start, int32_t *sums) {
@@ -153,10 +160,7 @@ static inline void tinyml_mul32_four(const uint32_t *p, int32_t blocks, const ui
   TINYML_DOT(blocks, TINYML_STEP, TINYML_ADVANCE)
 #undef TINYML_STEP
 #undef TINYML_ADVANCE
-  tinyml_mul32_sums(a0, (uint32_t)b0, sums);
-  tinyml_mul32_sums(a1, (uint32_t)b1, sums + 2);
-  tinyml_mul32_sums(a2, (uint32_t)b2, sums + 4);
-  tinyml_mul32_sums(a3, (uint32_t)b3, sums + 6);
+  TINYML_MUL32_STORE(0, a0, a1, a2, a3, b0, b1, b2, b3)
 }
 
 #if defined(TINYML_REGISTERS_30)
@@ -177,14 +181,8 @@ static inline void tinyml_mul32_eight(const uint32_t *p, int32_t blocks, const u
   TINYML_DOT(blocks, TINYML_STEP, TINYML_ADVANCE)
 #undef TINYML_STEP
 #undef TINYML_ADVANCE
-  tinyml_mul32_sums(a0, (uint32_t)b0, sums);
-  tinyml_mul32_sums(a1, (uint32_t)b1, sums + 2);
-  tinyml_mul32_sums(a2, (uint32_t)b2, sums + 4);
-  tinyml_mul32_sums(a3, (uint32_t)b3, sums + 6);
-  tinyml_mul32_sums(a4, (uint32_t)b4, sums + 8);
-  tinyml_mul32_sums(a5, (uint32_t)b5, sums + 10);
-  tinyml_mul32_sums(a6, (uint32_t)b6, sums + 12);
-  tinyml_mul32_sums(a7, (uint32_t)b7, sums + 14);
+  TINYML_MUL32_STORE(0, a0, a1, a2, a3, b0, b1, b2, b3)
+  TINYML_MUL32_STORE(4, a4, a5, a6, a7, b4, b5, b6, b7)
 }
 #endif
 #endif
