@@ -182,8 +182,7 @@ def fully_connected(site: Site) -> KernelCall:
     """FULLY_CONNECTED: each of its vectors is a row.
 
     To any other way than the first, one of a single pixel, which a convolution's kernel computes
-    as well, if no weight has a zero point and it is of the same instruction set, or of that which
-    has convolutions alone.
+    as well, if no weight has a zero point.
     """
     weights = site.constant(1, DType.INT8)
     params = fully_connected_params(site.graph, site.node)
@@ -201,8 +200,8 @@ def fully_connected(site: Site) -> KernelCall:
     if kernel.isa in neon.ISAS:
         biases = _biases(site, params, weights)
         return bind_neon.fully_connected(site, kernel, params, biases, loop)
-    convs = site.kernels("CONV_2D", "1x1") if symmetric else ()
-    if site.way and convs and convs[0].isa in (kernel.isa, portable.MUL32):
+    if site.way and symmetric:
+        convs = site.kernels("CONV_2D", "1x1")
         pixels = weights.reshape(len(weights), 1, 1, in_features)
         conv_kernel = convs[min(site.way, len(convs)) - 1]
         return _conv_call(site, ops.Conv2D(), conv_kernel, params, pixels, loop)
